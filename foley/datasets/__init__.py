@@ -1,0 +1,1 @@
+"""Data sets: what exists, how it is acquired, checked, cut and split."""

@@ -1,0 +1,1 @@
+"""The embedded data set: rendered clips with synchronous sound and exact event times."""

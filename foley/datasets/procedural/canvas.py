@@ -1,0 +1,179 @@
+"""A picture to paint on in scene units, with sub-pixel positions and antialiased edges."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Colour = tuple[float, float, float]
+"""RGB, each in [0, 255]."""
+
+_SHIFT = 4
+_ONE = 1 << _SHIFT
+
+
+class Canvas:
+    """An RGB picture seen through a camera.
+
+    Scene units are mapped to pixels by the camera's affine transform, so pan, zoom and shake come
+    for free: paint where things are, not where the lens sees them.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (height, width, 3)
+        RGB picture, painted in place.
+    camera : ndarray of float64, shape (2, 3)
+        Affine map from scene units to pixels.
+    """
+
+    def __init__(self, image: NDArray[np.uint8], camera: NDArray[np.float64]) -> None:
+        self.image = image
+        self.camera = camera
+        self.scale = float(np.sqrt(abs(np.linalg.det(camera[:, :2]))))
+        """Pixels in one scene unit."""
+
+    def to_px(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Map scene points, shape (n, 2), to pixel positions, shape (n, 2)."""
+        pts = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        mapped: NDArray[np.float64] = pts @ self.camera[:, :2].T + self.camera[:, 2]
+        return mapped
+
+    def _fixed(self, points: ArrayLike) -> NDArray[np.int32]:
+        limit = 1 << 24
+        return np.clip(np.round(self.to_px(points) * _ONE), -limit, limit).astype(np.int32)
+
+    def polygon(self, points: ArrayLike, colour: Colour, alpha: float = 1.0) -> None:
+        """Fill the polygon through `points`, shape (n, 2), in scene units."""
+        fixed = self._fixed(points)
+        self._mixed(fixed, alpha, lambda img: cv2.fillPoly(img, [fixed], colour, cv2.LINE_AA, _SHIFT))
+
+    def line(self, points: ArrayLike, colour: Colour, width: float, alpha: float = 1.0) -> None:
+        """Draw an open line through `points`, shape (n, 2); `width` in scene units."""
+        fixed = self._fixed(points)
+        px = max(1, round(width * self.scale))
+        self._mixed(
+            fixed,
+            alpha,
+            lambda img: cv2.polylines(img, [fixed], False, colour, px, cv2.LINE_AA, _SHIFT),
+            pad_px=px,
+        )
+
+    def circle(self, centre: Sequence[float], radius: float, colour: Colour, alpha: float = 1.0) -> None:
+        """Fill a circle; `radius` in scene units."""
+        self.ellipse(centre, (radius, radius), 0.0, colour, alpha)
+
+    def ellipse(
+        self,
+        centre: Sequence[float],
+        radii: Sequence[float],
+        angle_deg: float,
+        colour: Colour,
+        alpha: float = 1.0,
+    ) -> None:
+        """Fill an ellipse with half-axes `radii`, turned clockwise by `angle_deg`."""
+        turn = np.deg2rad(angle_deg)
+        phase = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+        x, y = radii[0] * np.cos(phase), radii[1] * np.sin(phase)
+        points = np.stack(
+            [
+                centre[0] + x * np.cos(turn) - y * np.sin(turn),
+                centre[1] + x * np.sin(turn) + y * np.cos(turn),
+            ],
+            axis=1,
+        )
+        self.polygon(points, colour, alpha)
+
+    def textured(self, quad: ArrayLike, texture: NDArray[np.uint8], alpha: float = 1.0) -> None:
+        """Map an RGB or RGBA `texture`, shape (h, w, 3 or 4), onto the scene quad, shape (4, 2).
+
+        The quad's corners are top-left, top-right, bottom-right, bottom-left; perspective quads
+        are fine.
+        """
+        height, width = self.image.shape[:2]
+        target = self.to_px(quad)
+        x0, y0 = np.floor(target.min(axis=0)).astype(int)
+        x1, y1 = np.ceil(target.max(axis=0)).astype(int) + 1
+        x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+        if x1 <= x0 or y1 <= y0:
+            return
+        th, tw = texture.shape[:2]
+        corners = np.array([[0, 0], [tw, 0], [tw, th], [0, th]], dtype=np.float32)
+        matrix = cv2.getPerspectiveTransform(corners, (target - (x0, y0)).astype(np.float32))
+        size = (x1 - x0, y1 - y0)
+        warped = cv2.warpPerspective(texture, matrix, size, flags=cv2.INTER_LINEAR)
+        if texture.shape[2] == 4:
+            mask = warped[..., 3:].astype(np.float32) / 255
+        else:
+            full = np.full((th, tw), 255, dtype=np.uint8)
+            mask = cv2.warpPerspective(full, matrix, size)[..., None].astype(np.float32) / 255
+        self._blend(x0, y0, warped[..., :3], mask * alpha)
+
+    def sprite(
+        self, centre: Sequence[float], height: float, rgba: NDArray[np.uint8], alpha: float = 1.0
+    ) -> None:
+        """Paste an RGBA picture upright with its middle at `centre`, `height` scene units high."""
+        half_h = height / 2
+        half_w = half_h * rgba.shape[1] / rgba.shape[0]
+        x, y = centre[0], centre[1]
+        self.textured(
+            [
+                [x - half_w, y - half_h],
+                [x + half_w, y - half_h],
+                [x + half_w, y + half_h],
+                [x - half_w, y + half_h],
+            ],
+            rgba,
+            alpha,
+        )
+
+    def glow(self, centre: Sequence[float], radius: float, colour: Colour, strength: float = 1.0) -> None:
+        """Add light that fades out to `radius` (flash, spark, lamp)."""
+        (cx, cy), r = self.to_px([centre])[0], radius * self.scale
+        height, width = self.image.shape[:2]
+        x0, x1 = max(int(cx - r), 0), min(int(cx + r) + 1, width)
+        y0, y1 = max(int(cy - r), 0), min(int(cy + r) + 1, height)
+        if x1 <= x0 or y1 <= y0 or r < 0.5:
+            return
+        gx = (np.arange(x0, x1, dtype=np.float32) - cx) / r
+        gy = (np.arange(y0, y1, dtype=np.float32) - cy) / r
+        fall = np.clip(1 - (gx[None, :] ** 2 + gy[:, None] ** 2), 0, 1) ** 2 * strength
+        region = self.image[y0:y1, x0:x1]
+        lit = region + fall[..., None] * np.asarray(colour, dtype=np.float32)
+        region[:] = np.clip(lit, 0, 255).astype(np.uint8)
+
+    def dots(self, points: ArrayLike, radius_px: float, colour: Colour, alpha: float = 1.0) -> None:
+        """Draw many small discs at scene `points`, shape (n, 2), of one size in pixels (dust, drops)."""
+        fixed = self._fixed(points)
+        if len(fixed) == 0:
+            return
+
+        def paint(img: NDArray[np.uint8]) -> None:
+            for x, y in fixed:
+                cv2.circle(
+                    img, (int(x), int(y)), max(1, round(radius_px * _ONE)), colour, -1, cv2.LINE_AA, _SHIFT
+                )
+
+        self._mixed(fixed, alpha, paint, pad_px=int(radius_px) + 2)
+
+    def _mixed(self, fixed, alpha, paint, pad_px: int = 2) -> None:  # type: ignore[no-untyped-def]
+        """Run `paint` on the picture, or on a copy of the touched box when it is translucent."""
+        if alpha >= 1.0:
+            paint(self.image)
+            return
+        if alpha <= 0.0:
+            return
+        height, width = self.image.shape[:2]
+        low, high = fixed.min(axis=0) // _ONE - pad_px, fixed.max(axis=0) // _ONE + pad_px + 1
+        x0, y0 = max(int(low[0]), 0), max(int(low[1]), 0)
+        x1, y1 = min(int(high[0]), width), min(int(high[1]), height)
+        if x1 <= x0 or y1 <= y0:
+            return
+        before = self.image[y0:y1, x0:x1].copy()
+        paint(self.image)
+        region = self.image[y0:y1, x0:x1]
+        region[:] = cv2.addWeighted(region, alpha, before, 1 - alpha, 0)
+
+    def _blend(self, x0: int, y0: int, colour: NDArray[np.uint8], mask: NDArray[np.float32]) -> None:
+        region = self.image[y0 : y0 + colour.shape[0], x0 : x0 + colour.shape[1]]
+        region[:] = (region + (colour.astype(np.float32) - region) * mask).astype(np.uint8)

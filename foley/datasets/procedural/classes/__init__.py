@@ -1,0 +1,1 @@
+"""One module a sound class; each stages one random performance."""

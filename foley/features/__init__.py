@@ -1,0 +1,1 @@
+"""Visual and audio features, cached in HDF5 shards."""

@@ -1,0 +1,1 @@
+"""Reading and writing of media files: the only place that runs ffmpeg."""

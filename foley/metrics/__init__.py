@@ -1,0 +1,1 @@
+"""Scores: arrays in, numbers with confidence intervals out."""

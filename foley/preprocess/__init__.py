@@ -1,0 +1,1 @@
+"""From raw media to clips, interpolated frames and space-time images."""

@@ -1,0 +1,159 @@
+"""Where a result came from: code digests, config digests, file digests, versions, machine."""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = "foley"
+_NOT_FOLLOWED = frozenset({"foley.registry"})
+"""Modules that only name other modules; what they name is added by the caller instead."""
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Drop docstrings and other bare strings, which change no result."""
+
+    def _strip(self, node: Any) -> Any:
+        self.generic_visit(node)
+        node.body = [
+            child
+            for child in node.body
+            if not (
+                isinstance(child, ast.Expr)
+                and isinstance(child.value, ast.Constant)
+                and isinstance(child.value.value, str)
+            )
+        ] or [ast.Pass()]
+        return node
+
+    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _strip
+
+
+@cache
+def _parsed(path: str, stamp: tuple[int, int]) -> tuple[str, frozenset[str]]:
+    """Return the text of a source that decides results, and the Foley names it imports."""
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    ours = frozenset(name for name in names if name.split(".")[0] == _PACKAGE)
+    return ast.dump(_WithoutDocstrings().visit(tree)), ours
+
+
+def _module_file(name: str, root: Path) -> Path | None:
+    base = root.joinpath(*name.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def source_files(entries: list[str], root: Path) -> dict[str, Path]:
+    """Find every Foley source that the entries import, directly or not.
+
+    Parameters
+    ----------
+    entries : list of str
+        Module names (``foley.preprocess.denoise``) or paths of scripts relative to `root`.
+    root : Path
+        Folder that holds the package ``foley``.
+
+    Returns
+    -------
+    dict of str to Path
+        Name to file, sorted by name.
+    """
+    found: dict[str, Path] = {}
+    todo = list(entries)
+    while todo:
+        name = todo.pop()
+        if name in found or name in _NOT_FOLLOWED:
+            continue
+        path = root / name if name.endswith(".py") else _module_file(name, root)
+        if path is None:
+            continue
+        found[name] = path
+        stat = path.stat()
+        todo.extend(_parsed(str(path), (stat.st_mtime_ns, stat.st_size))[1])
+    return dict(sorted(found.items()))
+
+
+def code_digest(entries: list[str], root: Path) -> str:
+    """Digest the code that decides what a stage computes.
+
+    Docstrings, comments and formatting do not count, so editing them reruns nothing; any other
+    edit in any Foley module that the entries import, directly or not, changes the digest.
+
+    Parameters
+    ----------
+    entries : list of str
+        Module names or script paths relative to `root`.
+    root : Path
+        Folder that holds the package ``foley``.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name, path in source_files(entries, root).items():
+        stat = path.stat()
+        digest.update(name.encode())
+        digest.update(_parsed(str(path), (stat.st_mtime_ns, stat.st_size))[0].encode())
+    return digest.hexdigest()[:16]
+
+
+def config_digest(value: Any) -> str:
+    """Digest a JSON-like value; key order does not count. Returns 16 hexadecimal digits."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Describe the machine and the versions of what Foley computes with."""
+    packages = ("torch", "torchvision", "numpy", "scipy", "librosa", "h5py", "av", "decord2", "snakemake")
+    versions = {}
+    for name in (*packages, "opencv-contrib-python-headless", "openvino", "foley"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "versions": versions,
+    }
+
+
+def git_state(root: Path) -> dict[str, Any]:
+    """Commit and whether the tree differs from it; ``{"commit": None}`` outside a checkout."""
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        changed = bool(_git(root, "status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": changed}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()

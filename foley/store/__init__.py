@@ -1,0 +1,1 @@
+"""Manifests, HDF5 shards, atomic writing."""

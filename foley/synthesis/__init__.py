@@ -1,0 +1,1 @@
+"""From predicted features to waveforms."""
