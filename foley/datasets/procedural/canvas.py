@@ -109,6 +109,28 @@ class Canvas:
             mask = cv2.warpPerspective(full, matrix, size)[..., None].astype(np.float32) / 255
         self._blend(x0, y0, warped[..., :3], mask * alpha)
 
+    def backdrop(
+        self, texture: NDArray[np.uint8], origin: Sequence[float], height: float, gain: float = 1.0
+    ) -> None:
+        """Cover the whole picture with an RGB `texture` (fast: no mask, edges are mirrored).
+
+        Parameters
+        ----------
+        texture : ndarray of uint8, shape (h, w, 3)
+            Picture to map.
+        origin : sequence of float
+            Scene position of the texture's top-left corner.
+        height : float
+            Height of the texture in scene units.
+        gain : float
+            Brightness factor (a lit sky is above 1).
+        """
+        unit = height / texture.shape[0]
+        matrix = np.column_stack([self.camera[:, :2] * unit, self.to_px([origin])[0]])
+        shape = (self.image.shape[1], self.image.shape[0])
+        warped = cv2.warpAffine(texture, matrix, shape, borderMode=cv2.BORDER_REFLECT)
+        self.image[:] = warped if gain == 1.0 else cv2.convertScaleAbs(warped, alpha=gain)
+
     def sprite(
         self, centre: Sequence[float], height: float, rgba: NDArray[np.uint8], alpha: float = 1.0
     ) -> None:
@@ -139,8 +161,8 @@ class Canvas:
         gy = (np.arange(y0, y1, dtype=np.float32) - cy) / r
         fall = np.clip(1 - (gx[None, :] ** 2 + gy[:, None] ** 2), 0, 1) ** 2 * strength
         region = self.image[y0:y1, x0:x1]
-        lit = region + fall[..., None] * np.asarray(colour, dtype=np.float32)
-        region[:] = np.clip(lit, 0, 255).astype(np.uint8)
+        light = cv2.merge([np.minimum(fall * np.float32(part), 255).astype(np.uint8) for part in colour])
+        region[:] = cv2.add(region, light)
 
     def dots(self, points: ArrayLike, radius_px: float, colour: Colour, alpha: float = 1.0) -> None:
         """Draw many small discs at scene `points`, shape (n, 2), of one size in pixels (dust, drops)."""
@@ -155,6 +177,73 @@ class Canvas:
                 )
 
         self._mixed(fixed, alpha, paint, pad_px=int(radius_px) + 2)
+
+    def lines(
+        self,
+        points: ArrayLike,
+        colour: Colour,
+        width: float,
+        alpha: float = 1.0,
+        closed: bool = False,
+    ) -> None:
+        """Draw many lines of one look at once; `points` has shape (n_lines, n_points, 2)."""
+        pts = np.asarray(points, dtype=np.float64)
+        if pts.size == 0:
+            return
+        fixed = self._fixed(pts)
+        parts = list(fixed.reshape(pts.shape[0], pts.shape[1], 2))
+        px = max(1, round(width * self.scale))
+        self._mixed(
+            fixed,
+            alpha,
+            lambda img: cv2.polylines(img, parts, closed, colour, px, cv2.LINE_AA, _SHIFT),
+            pad_px=px,
+        )
+
+    def _map_of(self, box: Sequence[float], texture: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Affine map from the pixels of a texture laid on the scene `box` to those of the picture."""
+        x0, y0, x1, y1 = box
+        sx, sy = (x1 - x0) / texture.shape[1], (y1 - y0) / texture.shape[0]
+        lay = np.array([[sx, 0, x0 + sx / 2], [0, sy, y0 + sy / 2], [0, 0, 1]])
+        mapped: NDArray[np.float64] = self.camera @ lay
+        return mapped
+
+    def backdrop(self, box: Sequence[float], texture: NDArray[np.uint8]) -> None:
+        """Cover the whole picture with an RGB texture laid on `box` = (x0, y0, x1, y1), mirrored outside."""
+        height, width = self.image.shape[:2]
+        matrix = self._map_of(box, texture)
+        self.image[:] = cv2.warpAffine(
+            texture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+
+    def veil(self, box: Sequence[float], rgb: NDArray[np.uint8], cover: NDArray[np.uint8] | None = None) -> None:
+        """Lay a large translucent sheet on `box` = (x0, y0, x1, y1), much faster than `textured`.
+
+        Parameters
+        ----------
+        box : sequence of float
+            Scene position of the sheet's edges.
+        rgb : ndarray of uint8, shape (h, w, 3)
+            Light of the sheet, already multiplied by its opacity.
+        cover : ndarray of uint8, shape (h, w), or None
+            Opacity; ``None`` adds pure light (flames, spray in the sun).
+        """
+        height, width = self.image.shape[:2]
+        x0, y0, x1, y1 = box
+        target = self.to_px([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+        left, top = np.maximum(np.floor(target.min(axis=0)), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(target.max(axis=0)), (width, height)).astype(int)
+        if right <= left or bottom <= top:
+            return
+        matrix = self._map_of(box, rgb)
+        matrix[:, 2] -= (left, top)
+        size = (int(right - left), int(bottom - top))
+        region = self.image[top:bottom, left:right]
+        light = cv2.warpAffine(rgb, matrix, size, flags=cv2.INTER_LINEAR)
+        if cover is not None:
+            keep = cv2.warpAffine(255 - cover, matrix, size, flags=cv2.INTER_LINEAR, borderValue=255)
+            region[:] = cv2.multiply(region, cv2.merge([keep, keep, keep]), scale=1 / 255)
+        region[:] = cv2.add(region, light)
 
     def _mixed(self, fixed, alpha, paint, pad_px: int = 2) -> None:  # type: ignore[no-untyped-def]
         """Run `paint` on the picture, or on a copy of the touched box when it is translucent."""
@@ -176,4 +265,5 @@ class Canvas:
 
     def _blend(self, x0: int, y0: int, colour: NDArray[np.uint8], mask: NDArray[np.float32]) -> None:
         region = self.image[y0 : y0 + colour.shape[0], x0 : x0 + colour.shape[1]]
-        region[:] = (region + (colour.astype(np.float32) - region) * mask).astype(np.uint8)
+        weight = np.ascontiguousarray(mask[..., 0])
+        region[:] = cv2.blendLinear(np.ascontiguousarray(colour), region.copy(), weight, 1 - weight)
