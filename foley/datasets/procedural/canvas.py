@@ -109,28 +109,6 @@ class Canvas:
             mask = cv2.warpPerspective(full, matrix, size)[..., None].astype(np.float32) / 255
         self._blend(x0, y0, warped[..., :3], mask * alpha)
 
-    def backdrop(
-        self, texture: NDArray[np.uint8], origin: Sequence[float], height: float, gain: float = 1.0
-    ) -> None:
-        """Cover the whole picture with an RGB `texture` (fast: no mask, edges are mirrored).
-
-        Parameters
-        ----------
-        texture : ndarray of uint8, shape (h, w, 3)
-            Picture to map.
-        origin : sequence of float
-            Scene position of the texture's top-left corner.
-        height : float
-            Height of the texture in scene units.
-        gain : float
-            Brightness factor (a lit sky is above 1).
-        """
-        unit = height / texture.shape[0]
-        matrix = np.column_stack([self.camera[:, :2] * unit, self.to_px([origin])[0]])
-        shape = (self.image.shape[1], self.image.shape[0])
-        warped = cv2.warpAffine(texture, matrix, shape, borderMode=cv2.BORDER_REFLECT)
-        self.image[:] = warped if gain == 1.0 else cv2.convertScaleAbs(warped, alpha=gain)
-
     def sprite(
         self, centre: Sequence[float], height: float, rgba: NDArray[np.uint8], alpha: float = 1.0
     ) -> None:
