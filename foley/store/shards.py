@@ -6,6 +6,7 @@ groups hold what was made. A clip that failed upstream is absent, never zeros.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -43,9 +44,10 @@ def shard_names(n_shards: int) -> list[str]:
 class ShardWriter:
     """Write a shard item by item, and survive a kill without redoing finished items.
 
-    Work goes to ``<name>.partial-<digest>.h5`` beside the target, where the digest covers
-    `attributes`; :meth:`close` renames it. A new writer with the same attributes continues where
-    the killed one stopped (see :meth:`done`); with other attributes it starts afresh.
+    Items go one file each to a folder ``<name>.partial-<digest>`` beside the target, where the
+    digest covers `attributes`; :meth:`close` gathers them. A new writer with the same attributes
+    continues where the killed one stopped (see :meth:`done`); with other attributes it starts
+    afresh.
 
     Parameters
     ----------
@@ -57,54 +59,44 @@ class ShardWriter:
 
     def __init__(self, path: str | Path, attributes: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._attributes = {
             key: json.dumps(value, sort_keys=True, default=str) for key, value in attributes.items()
         }
         digest = hashlib.sha256(json.dumps(self._attributes, sort_keys=True).encode()).hexdigest()[:12]
-        self._partial = self.path.with_name(f"{self.path.stem}.partial-{digest}.h5")
-        for stale in self.path.parent.glob(f"{self.path.stem}.partial-*.h5"):
+        self._partial = self.path.with_name(f"{self.path.stem}.partial-{digest}")
+        for stale in self.path.parent.glob(f"{self.path.stem}.partial-*"):
             if stale != self._partial:
-                stale.unlink()
-        self._finished = self._finished_items()
+                shutil.rmtree(stale)
+        self._partial.mkdir(parents=True, exist_ok=True)
 
-    def _finished_items(self) -> dict[str, bool]:
-        if not self._partial.exists():
-            return {}
-        try:
-            with h5py.File(self._partial, "r") as file:
-                return {name: True for name in file if file[name].attrs.get("complete", False)}
-        except OSError:  # killed in the middle of a write: HDF5 cannot open it any more
-            self._partial.unlink()
-            return {}
+    def _item_path(self, item_id: str) -> Path:
+        return self._partial / f"{item_id}.h5"
 
     def done(self, item_id: str) -> bool:
-        """True when an earlier, killed run already finished this item."""
-        return item_id in self._finished
+        """True when this run, or an earlier one that was killed, finished this item."""
+        return self._item_path(item_id).exists()
 
     def write(self, item_id: str, arrays: Arrays, attributes: Mapping[str, Any] | None = None) -> None:
-        """Store one item's arrays and attributes (JSON-like), and close the file again."""
-        with h5py.File(self._partial, "a", track_order=False) as file:
-            if item_id in file:
-                del file[item_id]
-            group = file.create_group(item_id, track_order=False)
+        """Store one item's arrays and JSON-like attributes; the item is whole or absent."""
+        with atomic_path(self._item_path(item_id)) as temporary, h5py.File(temporary, "w") as file:
+            group = file.create_group(item_id)
             for name in sorted(arrays):
                 group.create_dataset(name, data=np.asarray(arrays[name]), track_times=False)
             for key, value in sorted((attributes or {}).items()):
                 group.attrs[key] = json.dumps(value, sort_keys=True)
-            group.attrs["complete"] = True
-        self._finished[item_id] = True
 
     def close(self) -> None:
-        """Put the items in sorted order into the final file and rename it into place."""
-        with atomic_path(self.path) as temporary, h5py.File(temporary, "w", track_order=False) as final:
+        """Gather the items, sorted, into the final file and rename it into place."""
+        with atomic_path(self.path) as temporary, h5py.File(temporary, "w") as final:
             for key, value in sorted(self._attributes.items()):
                 final.attrs[key] = value
-            if self._partial.exists():
-                with h5py.File(self._partial, "r") as partial:
-                    for name in sorted(partial):
-                        partial.copy(name, final)
-        self._partial.unlink(missing_ok=True)
+            for item_path in sorted(self._partial.glob("*.h5")):
+                if ".part-" in item_path.name:
+                    continue  # left by a kill in the middle of this item
+                with h5py.File(item_path, "r") as item:
+                    for name in item:
+                        item.copy(name, final)
+        shutil.rmtree(self._partial)
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +153,7 @@ class ShardReader:
             if item_id not in file:
                 raise StoreError(f"{self.path}: has no {item_id}")
             attrs = file[item_id].attrs
-            return {key: json.loads(value) for key, value in attrs.items() if key != "complete"}
+            return {key: json.loads(value) for key, value in attrs.items()}
 
     def names(self, item_id: str) -> list[str]:
         """Names of an item's arrays."""

@@ -1,0 +1,348 @@
+"""Rain, from drizzle to downpour: falling streaks, rings in puddles, an umbrella or a wet pane."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from foley.datasets.procedural.canvas import Canvas, Colour
+from foley.datasets.procedural.performance import SAMPLE_RATE_HZ, Event, Performance, Stage, Wave
+from foley.datasets.procedural.scenery import (
+    Curve,
+    fractal,
+    pick,
+    random_colour,
+    scatter,
+    shade,
+    swell,
+    tint,
+)
+from foley.datasets.procedural.sound import add_at, decay, modes, noise
+
+_TEXTURE_PX = 300
+_MARGIN = 0.15
+_SURFACES = {
+    "asphalt": (1200.0, 0.3),
+    "puddle": (800.0, 0.6),
+    "gravel": (1900.0, 0.25),
+    "flagstone": (1000.0, 0.45),
+    "pond": (700.0, 0.65),
+    "roof-tiles": (2300.0, 0.3),
+}
+"""Pitch in Hz of a drop on each surface, and how tonal (0 to 1) it is."""
+
+Painter = Callable[[Canvas, float], None]
+
+
+def stage(rng: np.random.Generator, stage: Stage) -> Performance:
+    """Stage a rainy scene whose intensity changes during the recording.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of every choice.
+    stage : Stage
+        Length, aspect and half (training or held out) of the recording.
+
+    Returns
+    -------
+    Performance
+        Without events; the bed follows the intensity curve.
+    """
+    view = pick(
+        rng,
+        ("umbrella-dome", "puddle-street", "pane-cross", "umbrella-pair"),
+        ("umbrella-flat", "puddle-yard", "pane-bars"),
+        stage.held_out,
+    )
+    surface = pick(rng, ("asphalt", "puddle", "gravel"), ("flagstone", "pond", "roof-tiles"), stage.held_out)
+    tempo = pick(rng, ("fall-slow-a", "fall-fast-a"), ("fall-medium-b",), stage.held_out)
+    fall = {"fall-slow-a": 1.5, "fall-medium-b": 2.0, "fall-fast-a": 2.6}[tempo] * rng.uniform(0.92, 1.08)
+    intensity = swell(rng, stage.duration_s, rng.uniform(0.06, 0.25), rng.uniform(0.75, 1.0))
+    horizon = rng.uniform(0.35, 0.6)
+    box = (-_MARGIN, -_MARGIN, stage.aspect + _MARGIN, 1 + _MARGIN)
+    picture = _street(rng, box, horizon)
+    layers: list[Painter] = []
+    if view.startswith("pane"):
+        picture = cv2.GaussianBlur(picture, (0, 0), 5)
+        layers += [_streaks(rng, stage.aspect, fall, intensity, 0.5)]
+        layers += [_pane(rng, stage.aspect, intensity, view)]
+    else:
+        layers += [_rings(rng, stage.aspect, horizon, intensity)]
+        if view.startswith("umbrella"):
+            n_people = 2 if view == "umbrella-pair" else 1
+            for i in range(n_people):
+                x = stage.aspect * (i + 0.5 + rng.uniform(-0.12, 0.12)) / n_people
+                layers += [_umbrella(rng, x, intensity, view == "umbrella-flat", 1.0 - 0.2 * (n_people - 1))]
+        layers += [_streaks(rng, stage.aspect, fall, intensity, 1.0)]
+    haze = np.asarray(random_colour(rng, 0.45, 0.8, 0.3))
+
+    def draw(canvas: Canvas, t: float) -> None:
+        canvas.backdrop(box, picture)
+        # Denser rain hides what is far away.
+        veil = 0.35 * float(intensity(np.array([t]))[0])
+        cv2.convertScaleAbs(canvas.image, canvas.image, 1 - veil, float(haze.mean()) * veil)
+        for layer in layers:
+            layer(canvas, t)
+
+    def hit(event: Event, hit_rng: np.random.Generator) -> Wave:
+        return np.asarray(_drop(hit_rng, surface) * event.force, dtype=np.float32)
+
+    def bed(bed_rng: np.random.Generator, n_samples: int) -> Wave:
+        return _patter(bed_rng, n_samples, intensity, surface)
+
+    traits = {"view": view, "material": surface, "tempo": tempo}
+    return Performance((), draw, hit, traits, bed, intensity, paints_background=True)
+
+
+def _street(rng: np.random.Generator, box: tuple[float, ...], horizon: float) -> NDArray[np.uint8]:
+    """Sky, a row of houses or trees, and wet ground that mirrors them; uint8 RGB."""
+    height = round(_TEXTURE_PX * (box[3] - box[1]))
+    width = round(_TEXTURE_PX * (box[2] - box[0]))
+    night = rng.uniform(0.25, 1.0)
+    sky, far = random_colour(rng, 0.3, 0.95), random_colour(rng, 0.1, 0.7)
+    cloud = fractal(rng, (height, width), 1.8, (1.6, 1.0))
+    picture = tint(cloud, shade(sky, 0.55 * night), shade(sky, night))
+    split = round((horizon - box[1]) * _TEXTURE_PX)
+    x = 0
+    while x < width:
+        wide, top = int(rng.integers(30, 90)), split - int(rng.integers(40, max(45, int(split * 0.8))))
+        wall = shade(far, night * rng.uniform(0.5, 1.0))
+        if rng.random() < 0.7:
+            cv2.rectangle(picture, (x, top), (x + wide, split), wall, -1)
+            lit = shade(random_colour(rng, 0.5, 1.0), 1.0)
+            for wy in range(top + 8, split - 8, 18):
+                for wx in range(x + 6, x + wide - 8, 14):
+                    pane = lit if rng.random() < 0.35 else shade(wall, 0.7)
+                    cv2.rectangle(picture, (wx, wy), (wx + 6, wy + 10), pane, -1)
+        else:
+            for _ in range(14):
+                spot = (x + int(rng.integers(0, wide)), top + int(rng.integers(0, max(1, split - top))))
+                cv2.circle(picture, spot, int(rng.integers(8, 20)), shade(wall, rng.uniform(0.6, 1.1)), -1)
+        x += wide + int(rng.integers(-4, 20))
+    picture = cv2.GaussianBlur(picture, (0, 0), 1.6)
+    below = height - split
+    mirror = cv2.flip(picture[max(0, split - below) : split], 0)
+    mirror = cv2.GaussianBlur(cv2.resize(mirror, (width, below)), (0, 0), sigmaX=2, sigmaY=7)
+    grain = fractal(rng, (below, width), 1.2, (2.5, 1.0))
+    ground = random_colour(rng, 0.15, 0.75)
+    floor = tint(grain, shade(ground, 0.5 * night), shade(ground, night))
+    wet = np.clip((fractal(rng, (below, width), 2.0, (2.5, 1.0)) - 0.3) * 3, 0.15, 0.85)[..., None]
+    picture[split:] = (floor * (1 - wet) + mirror * wet).astype(np.uint8)
+    return picture
+
+
+def _streaks(rng: np.random.Generator, aspect: float, fall: float, intensity: Curve, opacity: float) -> Painter:
+    """Falling drops, drawn as the streaks that a film camera sees."""
+    n = 360
+    index = np.arange(n)
+    near = rng.uniform(0.35, 1.0, n)
+    speed, phase, rank = fall * near, rng.uniform(0, 1, n), rng.permutation(n) / n
+    slant = rng.uniform(-0.25, 0.25)
+    colour = shade(random_colour(rng, 0.7, 1.0, 0.25), 1.3)
+    span = 1.6
+
+    def draw(canvas: Canvas, t: float) -> None:
+        laps = phase + t * speed / span
+        cycle = np.floor(laps)
+        y = -0.3 + span * (laps - cycle)
+        level = intensity(np.clip(t - (y + 0.3) / speed, 0, None))
+        live = rank < level**1.3
+        x = -0.4 + (aspect + 0.8) * scatter(index, cycle, 1.0) + slant * y
+        for is_near, width, alpha in ((False, 0.002, 0.4), (True, 0.0045, 0.6)):
+            some = live & ((near > 0.72) == is_near)
+            length = (0.05 + 0.05 * level[some]) * near[some]
+            head = np.stack([x[some], y[some]], axis=1)
+            tail = head - np.stack([slant * length, length], axis=1)
+            canvas.lines(np.stack([head, tail], axis=1), colour, width, alpha * opacity)
+
+    return draw
+
+
+def _rings(rng: np.random.Generator, aspect: float, horizon: float, intensity: Curve) -> Painter:
+    """Widening rings and small splash crowns where drops meet the wet ground."""
+    n = 110
+    index = np.arange(n)
+    pace, phase, rank = rng.uniform(1.0, 1.7, n), rng.uniform(0, 1, n), rng.permutation(n) / n
+    turn = np.linspace(0, 2 * np.pi, 18, endpoint=False)
+    circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    light = shade(random_colour(rng, 0.7, 1.0, 0.25), 1.3)
+    dark = random_colour(rng, 0.05, 0.25, 0.4)
+    size = rng.uniform(0.1, 0.17)
+
+    def draw(canvas: Canvas, t: float) -> None:
+        laps = phase + t * pace
+        cycle = np.floor(laps)
+        age = laps - cycle
+        live = rank < intensity(np.clip(t - age / pace, 0, None)) ** 1.2
+        depth = scatter(index, cycle, 2.0) ** 0.8
+        y = horizon + 0.04 + (1.06 - horizon) * depth
+        x = -0.1 + (aspect + 0.2) * scatter(index, cycle, 3.0)
+        flat = 0.3 + 0.15 * depth
+        radius = size * (0.25 + 0.75 * depth) * (0.12 + 0.88 * age)
+        for low, high, alpha in ((0.0, 0.3, 0.9), (0.3, 0.6, 0.6), (0.6, 1.0, 0.3)):
+            some = live & (age >= low) & (age < high)
+            reach = np.stack([radius[some], radius[some] * flat[some]], axis=1)[:, None, :]
+            ring = np.stack([x[some], y[some]], axis=1)[:, None, :] + circle * reach
+            canvas.lines(ring + (0, 0.007), dark, 0.005, alpha * 0.6, closed=True)
+            canvas.lines(ring, light, 0.005, alpha, closed=True)
+        fresh = live & (age < 0.22)
+        foot = np.stack([x[fresh], y[fresh]], axis=1)[:, None, :]
+        rise = (0.02 + 0.3 * age[fresh] * (1 - age[fresh] / 0.3))[:, None] * (0.3 + 0.7 * depth[fresh])[:, None]
+        for lean in (-0.5, 0.0, 0.5):
+            tip = foot[:, 0] + np.concatenate([lean * rise, -rise], axis=1)
+            canvas.lines(np.stack([foot[:, 0], tip], axis=1), light, 0.006, 0.9)
+
+    return draw
+
+
+def _umbrella(rng: np.random.Generator, x: float, intensity: Curve, flat: bool, size: float) -> Painter:
+    """A person seen from behind under a ribbed umbrella on which drops burst."""
+    cover, coat, legs = random_colour(rng, 0.25, 0.95), random_colour(rng), random_colour(rng, 0.05, 0.5)
+    other = random_colour(rng, 0.25, 0.95) if flat else cover
+    skin = shade((224.0, 188.0, 160.0), rng.uniform(0.35, 1.0))
+    half, rise = 0.43 * size, (0.2 if flat else 0.29) * size
+    top, sway_hz, sway = 1.0 - 0.9 * size, rng.uniform(0.3, 0.8), rng.uniform(0.005, 0.02)
+    n_ribs = int(rng.integers(6, 9))
+    n = 26
+    pace, phase = rng.uniform(3.0, 5.0, n), rng.uniform(0, 1, n)
+
+    def dome(cx: float, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([cx + half * u, top + rise * (1 - np.sqrt(np.clip(1 - u * u, 0, 1)))], axis=1)
+
+    def draw(canvas: Canvas, t: float) -> None:
+        cx = x + sway * np.sin(2 * np.pi * sway_hz * t)
+        rim = top + rise
+        waist, foot = rim + 0.36 * size, 1.08
+        for side in (-1, 1):
+            leg = [[cx + side * 0.02, waist], [cx + side * 0.1 * size, waist], [cx + side * 0.085 * size, foot]]
+            canvas.polygon([*leg, [cx + side * 0.03 * size, foot]], shade(legs, 1.0 if side > 0 else 0.75))
+        canvas.circle((cx, rim + 0.02 * size), 0.062 * size, shade(skin, 0.8))
+        body = np.array([[-0.05, 0.07], [-0.14, 0.12], [-0.16, 0.5], [0.16, 0.5], [0.14, 0.12], [0.05, 0.07]])
+        canvas.polygon(body * size + (cx, rim), coat)
+        canvas.polygon(body[[2, 1, 0]] * size + (cx, rim), shade(coat, 0.65))
+        canvas.line([[cx, rim + 0.08 * size], [cx, rim + 0.5 * size]], shade(coat, 0.55), 0.008)
+        canvas.line([[cx + 0.05 * size, rim - 0.05], [cx + 0.07 * size, rim + 0.27 * size]], (40, 40, 45), 0.012)
+        canvas.circle((cx + 0.07 * size, rim + 0.25 * size), 0.03 * size, skin)
+        edges = np.sin(np.linspace(-np.pi / 2, np.pi / 2, n_ribs + 1))
+        for k in range(n_ribs):
+            a, b = edges[k], edges[k + 1]
+            u = np.linspace(a, b, 6)
+            scallop = np.stack([cx + half * u[::-1], rim - 0.1 * rise * np.sin(np.pi * np.linspace(0, 1, 6))], 1)
+            lit = 0.6 + 0.75 * (0.5 + 0.5 * np.sin((a + b) * 1.2 + 0.7))
+            crown = np.array([[cx, top]])
+            panel = np.concatenate([crown, _rib(crown[0], dome(cx, u)[[0]], rim, a, half, cx, rise), scallop[::-1]])
+            panel = np.concatenate([panel, _rib(crown[0], dome(cx, u)[[-1]], rim, b, half, cx, rise)[::-1]])
+            canvas.polygon(panel, shade(cover if k % 2 else other, lit))
+            canvas.line(_rib(crown[0], dome(cx, u)[[0]], rim, a, half, cx, rise), shade(cover, 0.45), 0.005)
+        canvas.line([[cx, top + 0.01], [cx, top - 0.045 * size]], (50, 50, 55), 0.012)
+        laps = phase + t * pace
+        cycle = np.floor(laps)
+        age = laps - cycle
+        live = np.arange(n) / n < float(intensity(np.array([t]))[0])
+        spot = dome(cx, 1.9 * scatter(np.arange(n), cycle, 4.0) - 0.95)
+        for lean in (-1.0, 0.2, 1.0):
+            fly = spot + np.stack([lean * 0.05 * age, -0.07 * age * (1.2 - age)], axis=1)
+            canvas.dots(fly[live], max(1.0, 0.004 * canvas.scale), (235, 240, 245), 0.8)
+
+    return draw
+
+
+def _rib(
+    crown: NDArray[np.float64],
+    edge: NDArray[np.float64],
+    rim: float,
+    u: float,
+    half: float,
+    cx: float,
+    rise: float,
+) -> NDArray[np.float64]:
+    """Curve from the umbrella's crown to the rim at horizontal position `u` in [-1, 1]."""
+    s = np.linspace(0, 1, 7)
+    return np.stack([cx + half * u * np.sin(s * np.pi / 2), crown[1] + rise * (1 - np.cos(s * np.pi / 2))], axis=1)
+
+
+def _pane(rng: np.random.Generator, aspect: float, intensity: Curve, view: str) -> Painter:
+    """A window from inside: clinging drops, fresh drops that burst, drops that run down, the frame."""
+    sheet_h, sheet_w = _TEXTURE_PX + 60, round((_TEXTURE_PX + 60) * aspect)
+    light = np.zeros((sheet_h, sheet_w, 3), dtype=np.uint8)
+    cover = np.zeros((sheet_h, sheet_w), dtype=np.uint8)
+    for _ in range(420):
+        spot = (int(rng.integers(0, sheet_w)), int(rng.integers(0, sheet_h)))
+        r = int(1 + 5 * rng.random() ** 2.5)
+        cv2.ellipse(light, spot, (r, r + 1), 0, 0, 360, (35, 38, 42), -1, cv2.LINE_AA)
+        cv2.ellipse(cover, spot, (r, r + 1), 0, 0, 360, 130, -1, cv2.LINE_AA)
+        cv2.ellipse(light, (spot[0], spot[1] + r // 2), (max(1, r - 1), max(1, r // 2)), 0, 0, 360, (215, 220, 225), -1)
+    frame = random_colour(rng, 0.1, 0.95)
+    bars = _bars(rng, aspect, view)
+    n, n_runs = 90, 14
+    index, runs = np.arange(n), np.arange(n_runs)
+    pace, phase = rng.uniform(1.0, 2.0, n), rng.uniform(0, 1, n)
+    run_pace, run_phase = rng.uniform(0.25, 0.7, n_runs), rng.uniform(0, 1, n_runs)
+
+    def draw(canvas: Canvas, t: float) -> None:
+        level = float(intensity(np.array([t]))[0])
+        canvas.veil((0, 0, aspect, 1), light, cover)
+        laps = run_phase + t * run_pace
+        cycle = np.floor(laps)
+        down = laps - cycle
+        for k in np.flatnonzero(runs / n_runs < level):
+            s = np.linspace(0, 1, 9)
+            x0 = aspect * scatter(runs[k], cycle[k], 5.0)
+            way = 1.15 * down[k] ** 1.3 * s
+            path = np.stack([x0 + 0.012 * np.sin(22 * way + k), way - 0.05], axis=1)
+            canvas.line(path, (205, 210, 215), 0.012, 0.4)
+            canvas.ellipse(path[-1], (0.013, 0.02), 0, (35, 38, 42), 0.7)
+            canvas.ellipse(path[-1] + (0, 0.007), (0.008, 0.008), 0, (235, 238, 240), 0.9)
+        laps = phase + t * pace
+        cycle = np.floor(laps)
+        age = laps - cycle
+        live = (index / n < level) & (age < 0.75)
+        spot = np.stack([aspect * scatter(index, cycle, 6.0), scatter(index, cycle, 7.0)], axis=1)[live]
+        turn = np.linspace(0, 2 * np.pi, 9, endpoint=False)
+        grow = (0.007 + 0.016 * np.minimum(age[live] * 6, 1))[:, None, None]
+        star = np.stack([np.cos(turn), np.sin(turn)], axis=1) * (1 + 0.35 * (np.arange(9) % 2))[:, None]
+        canvas.lines(spot[:, None, :] + grow * star, (225, 230, 235), 0.006, 0.8, closed=True)
+        for bar in bars:
+            x0, y0, x1, y1 = bar
+            canvas.polygon([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], frame)
+            lip = [[x0, y1], [x1, y1]] if x1 - x0 > y1 - y0 else [[x1, y0], [x1, y1]]
+            canvas.line(lip, shade(frame, 0.5), 0.012)
+
+    return draw
+
+
+def _bars(rng: np.random.Generator, aspect: float, view: str) -> list[tuple[float, float, float, float]]:
+    """Frame of a window as boxes (x0, y0, x1, y1) in scene units."""
+    thick = rng.uniform(0.03, 0.06)
+    x, y = aspect * rng.uniform(0.35, 0.65), rng.uniform(0.35, 0.65)
+    bars = [(-0.3, 1 - thick, aspect + 0.3, 1.3), (-0.3, -0.3, thick, 1.3), (aspect - thick, -0.3, aspect + 0.3, 1.3)]
+    if view == "pane-cross":
+        return [*bars, (x, -0.3, x + thick, 1.3), (-0.3, y, aspect + 0.3, y + thick)]
+    return [*bars, *((aspect * k / 3, -0.3, aspect * k / 3 + thick * 0.8, 1.3) for k in (1, 2))]
+
+
+def _drop(rng: np.random.Generator, surface: str) -> Wave:
+    """One drop on `surface`: a tick of noise and the ring of the bubble it leaves; about 20 ms."""
+    pitch, tonal = _SURFACES[surface]
+    pitch *= rng.uniform(0.7, 2.4)
+    ring = modes([pitch, pitch * 2.3], [0.02, 0.012], [tonal, 0.4 * tonal], 0.02, rng)
+    tick = (1 - tonal) * noise(ring.size, rng, 1500.0) * decay(0.02, 0.012, 0.0003)
+    return np.asarray(ring + tick, dtype=np.float32)
+
+
+def _patter(rng: np.random.Generator, n_samples: int, intensity: Curve, surface: str) -> Wave:
+    """Hiss of the far drops and the patter of the near ones, both following the intensity."""
+    duration_s = n_samples / SAMPLE_RATE_HZ
+    coarse_s = np.arange(0, duration_s + 0.02, 0.01)
+    level = np.interp(np.arange(n_samples) / SAMPLE_RATE_HZ, coarse_s, intensity(coarse_s))
+    pitch = _SURFACES[surface][0]
+    hiss = noise(n_samples, rng, 1.2 * pitch) * 0.13 + noise(n_samples, rng, 500.0, 3000.0) * 0.05
+    track = np.asarray(hiss * level**1.5, dtype=np.float32)
+    grains = [_drop(rng, surface) for _ in range(24)]
+    times = rng.uniform(0, duration_s, int(240 * duration_s))
+    near = times[rng.uniform(0, 1, times.size) < np.interp(times, coarse_s, intensity(coarse_s))]
+    for time_s in near:
+        add_at(track, grains[int(rng.integers(24))] * np.float32(0.3 * rng.random() ** 3), time_s)
+    return track

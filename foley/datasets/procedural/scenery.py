@@ -1,0 +1,122 @@
+"""Random ingredients that several classes share: choices, level curves, colours, noise textures."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foley.datasets.procedural.canvas import Colour
+
+T = TypeVar("T")
+
+Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def pick(rng: np.random.Generator, training: Sequence[T], held_out: Sequence[T], stage_held_out: bool) -> T:
+    """Choose one of `training`, or one of `held_out` where the stage belongs to the test recordings."""
+    options = held_out if stage_held_out else training
+    return options[int(rng.integers(len(options)))]
+
+
+def swell(rng: np.random.Generator, duration_s: float, low: float, high: float) -> Curve:
+    """Level curve that moves smoothly between random levels and spans most of [`low`, `high`].
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the levels and when they are reached.
+    duration_s : float
+        Length of the recording in seconds.
+    low, high : float
+        Smallest and largest level, in [0, 1].
+
+    Returns
+    -------
+    callable (t_s array) -> array of float64 of the same shape, in [low, high]
+    """
+    n_knots = int(rng.integers(3, 6))
+    gaps = rng.uniform(0.5, 1.5, n_knots - 1)
+    times = np.concatenate([[0.0], np.cumsum(gaps) / gaps.sum()]) * duration_s
+    levels = rng.uniform(0, 1, n_knots)
+    # A curve that hardly moves would teach nothing about the level, so it always uses the whole range.
+    levels = low + (high - low) * (levels - levels.min()) / max(float(np.ptp(levels)), 1e-6)
+
+    def curve(t_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        t = np.clip(np.asarray(t_s, dtype=np.float64), 0.0, duration_s)
+        left = np.clip(np.searchsorted(times, t, side="right") - 1, 0, n_knots - 2)
+        u = (t - times[left]) / (times[left + 1] - times[left])
+        ease: NDArray[np.float64] = u * u * (3 - 2 * u)
+        return np.asarray(levels[left] + (levels[left + 1] - levels[left]) * ease)
+
+    return curve
+
+
+def random_colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.9, colourful: float = 0.7) -> Colour:
+    """Colour of any hue: brightness in [`low`, `high`], saturation mostly well below `colourful`.
+
+    Every class draws from this one distribution, so that a palette does not tell the class.
+    """
+    hue = rng.uniform(0, 180)
+    saturation = 255 * colourful * rng.beta(1.2, 1.8)
+    value = 255 * rng.uniform(low, high)
+    pixel = np.array([[[hue, saturation, value]]]).astype(np.uint8)
+    r, g, b = cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0]
+    return float(r), float(g), float(b)
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """Colour made darker (`factor` below 1) or mixed towards white (above 1, up to 2)."""
+    c = np.asarray(colour)
+    mixed = c * factor if factor <= 1 else c + (255 - c) * (min(factor, 2.0) - 1)
+    return float(mixed[0]), float(mixed[1]), float(mixed[2])
+
+
+def fractal(
+    rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.5, stretch: tuple[float, float] = (1.0, 1.0)
+) -> NDArray[np.float32]:
+    """Cloud-like noise that repeats seamlessly at its edges.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the noise.
+    shape : (int, int)
+        Height and width of the result.
+    slope : float
+        Amplitude falls as frequency to this power: 1 is grainy, 2 is cloudy.
+    stretch : (float, float)
+        How much longer than wide the features are along y and along x.
+
+    Returns
+    -------
+    ndarray of float32, shape `shape`
+        In [0, 1], about evenly spread.
+    """
+    fy = np.fft.fftfreq(shape[0])[:, None] * shape[0] * stretch[0]
+    fx = np.fft.rfftfreq(shape[1])[None, :] * shape[1] * stretch[1]
+    radius = np.hypot(fy, fx)
+    radius[0, 0] = 1.0
+    gain = np.maximum(radius, 2.0) ** -slope
+    gain[0, 0] = 0.0
+    spectrum = np.fft.rfft2(rng.standard_normal(shape)) * gain
+    field = np.fft.irfft2(spectrum, s=shape)
+    field /= max(float(field.std()), 1e-9)
+    return np.clip(0.5 + field / 3.6, 0, 1).astype(np.float32)
+
+
+def tint(grey: NDArray[np.floating[Any]], dark: Colour, light: Colour) -> NDArray[np.uint8]:
+    """Colour a grey picture in [0, 1], shape (h, w), from `dark` to `light`; uint8, shape (h, w, 3)."""
+    low, high = np.asarray(dark, dtype=np.float32), np.asarray(light, dtype=np.float32)
+    mixed = low + np.clip(grey, 0, 1)[..., None].astype(np.float32) * (high - low)
+    return np.clip(mixed, 0, 255).astype(np.uint8)
+
+
+def scatter(index: ArrayLike, cycle: ArrayLike, salt: float) -> NDArray[np.float64]:
+    """Repeatable pseudo-random numbers in [0, 1) for a particle's `index` and its `cycle`.
+
+    Lets `draw` know where the n-th drop of a slot falls without any state.
+    """
+    mixed = np.sin(np.asarray(index) * 12.9898 + np.asarray(cycle) * 78.233 + salt * 37.719) * 43758.5453
+    return np.asarray(mixed - np.floor(mixed))

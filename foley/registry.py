@@ -1,0 +1,62 @@
+"""What can be named in the configuration: one line each, imported only when it is used.
+
+This module is left out of code digests: what a line names is digested for the stages that use it,
+so that a new line reruns nothing else.
+"""
+
+import importlib
+from types import ModuleType
+
+from foley.errors import ConfigError
+
+REGISTRY: dict[str, dict[str, str]] = {
+    "datasets": {
+        "procedural": "foley.datasets.procedural.recipe",
+        "folder": "foley.datasets.folder",
+    },
+    "backbones": {
+        "efficientnet_lite0": "foley.features.backbones.efficientnet_lite0",
+        "vgg16": "foley.features.backbones.vgg16",
+        "resnet50": "foley.features.backbones.resnet50",
+        "vgg19": "foley.features.backbones.vgg19",
+    },
+    "representations": {
+        "stft": "foley.features.representations.stft",
+    },
+    "systems": {
+        "frame_sequence": "foley.models.frame_sequence",
+        "frame_relation": "foley.models.frame_relation",
+        "recorded": "foley.models.recorded",
+    },
+    "metrics": {
+        "accuracy": "foley.metrics.accuracy",
+        "log_loss": "foley.metrics.log_loss",
+        "confusion": "foley.metrics.confusion",
+        "correlation": "foley.metrics.correlation",
+        "retrieval": "foley.metrics.retrieval",
+        "sync": "foley.metrics.sync",
+        "envelope": "foley.metrics.envelope",
+    },
+    "tables": {
+        "autofoley": "foley.report.autofoley",
+    },
+}
+
+
+def module_name(kind: str, name: str) -> str:
+    """Name of the module that a configuration entry stands for.
+
+    Raises
+    ------
+    ConfigError
+        If nothing of that kind has that name; lists what there is.
+    """
+    known = REGISTRY[kind]
+    if name not in known:
+        raise ConfigError(f"no {kind} entry is called {name!r}; there are {', '.join(sorted(known))}")
+    return known[name]
+
+
+def load(kind: str, name: str) -> ModuleType:
+    """Import and return the module that a configuration entry stands for."""
+    return importlib.import_module(module_name(kind, name))
