@@ -1,4 +1,4 @@
-"""Hands, arms and other rounded parts that several classes show at work."""
+"""What strike classes share: hands and arms at work, and the view of a set built in its own frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +27,40 @@ def random_look(rng: np.random.Generator) -> Look:
     skin = np.array([232.0, 188.0, 160.0]) * rng.uniform(0.35, 1.05) * rng.uniform(0.8, 1.1, 3)
     red, green, blue = np.clip(skin, 0, 255)
     return Look((float(red), float(green), float(blue)), random_colour(rng, 0.15, 0.9))
+
+
+def random_view(
+    rng: np.random.Generator, aspect: float, scale: tuple[float, float] = (0.9, 1.15), tilt_rad: float = 0.06
+) -> NDArray[np.float64]:
+    """Choose from where a set is seen that was built in a frame 4/3 wide and 1 high.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws side (mirrored or not), scale, shift and tilt.
+    aspect : float
+        Width over height of the picture.
+    scale : (float, float)
+        Least and greatest magnification about the middle.
+    tilt_rad : float
+        Greatest tilt to either side.
+
+    Returns
+    -------
+    ndarray of float64, shape (2, 3)
+        Affine map from the set's frame to scene units.
+    """
+    size, tilt = rng.uniform(*scale), rng.uniform(-tilt_rad, tilt_rad)
+    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    c, s = size * np.cos(tilt), size * np.sin(tilt)
+    linear = np.array([[c * mirror, -s], [s * mirror, c]])
+    middle = np.array([aspect / 2 + rng.uniform(-0.06, 0.06), 0.5 + rng.uniform(-0.03, 0.03)])
+    return np.column_stack([linear, middle - linear @ np.array([2 / 3, 0.5])])
+
+
+def through(canvas: Canvas, view: NDArray[np.float64]) -> Canvas:
+    """Canvas on the same picture that is painted in the frame of a set seen through `view`, shape (2, 3)."""
+    return Canvas(canvas.image, canvas.camera @ np.vstack([view, [0.0, 0.0, 1.0]]))
 
 
 def place(points: ArrayLike, origin: Point, angle_rad: float, size: float = 1.0) -> NDArray[np.float64]:
