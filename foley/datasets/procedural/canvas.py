@@ -48,6 +48,14 @@ class Canvas:
         fixed = self._fixed(points)
         self._mixed(fixed, alpha, lambda img: cv2.fillPoly(img, [fixed], colour, cv2.LINE_AA, _SHIFT))
 
+    def polygons(self, shapes: ArrayLike, colour: Colour) -> None:
+        """Fill many polygons of one colour, shape (n_polygons, n_corners, 2), in scene units."""
+        corners = np.asarray(shapes, dtype=np.float64)
+        if corners.size == 0:
+            return
+        for fixed in self._fixed(corners.reshape(-1, 2)).reshape(corners.shape):
+            cv2.fillPoly(self.image, [fixed], colour, cv2.LINE_AA, _SHIFT)
+
     def line(self, points: ArrayLike, colour: Colour, width: float, alpha: float = 1.0) -> None:
         """Draw an open line through `points`, shape (n, 2); `width` in scene units."""
         fixed = self._fixed(points)
@@ -194,7 +202,9 @@ class Canvas:
             texture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         )
 
-    def veil(self, box: Sequence[float], rgb: NDArray[np.uint8], cover: NDArray[np.uint8] | None = None) -> None:
+    def veil(
+        self, box: Sequence[float], rgb: NDArray[np.uint8], cover: NDArray[np.uint8] | None = None
+    ) -> None:
         """Lay a large translucent sheet on `box` = (x0, y0, x1, y1), much faster than `textured`.
 
         Parameters
