@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foley.datasets.procedural.canvas import Colour
+from foley.datasets.procedural.canvas import Canvas, Colour
 
 T = TypeVar("T")
 
@@ -53,7 +53,9 @@ def swell(rng: np.random.Generator, duration_s: float, low: float, high: float) 
     return curve
 
 
-def random_colour(rng: np.random.Generator, low: float = 0.1, high: float = 0.9, colourful: float = 0.7) -> Colour:
+def random_colour(
+    rng: np.random.Generator, low: float = 0.1, high: float = 0.9, colourful: float = 0.7
+) -> Colour:
     """Colour of any hue: brightness in [`low`, `high`], saturation mostly well below `colourful`.
 
     Every class draws from this one distribution, so that a palette does not tell the class.
@@ -74,7 +76,10 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def fractal(
-    rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.5, stretch: tuple[float, float] = (1.0, 1.0)
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    slope: float = 1.5,
+    stretch: tuple[float, float] = (1.0, 1.0),
 ) -> NDArray[np.float32]:
     """Cloud-like noise that repeats seamlessly at its edges.
 
@@ -110,7 +115,7 @@ def tint(grey: NDArray[np.floating[Any]], dark: Colour, light: Colour) -> NDArra
     """Colour a grey picture in [0, 1], shape (h, w), from `dark` to `light`; uint8, shape (h, w, 3)."""
     low, high = np.asarray(dark, dtype=np.float32), np.asarray(light, dtype=np.float32)
     mixed = low + np.clip(grey, 0, 1)[..., None].astype(np.float32) * (high - low)
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(mixed, 0, 255).astype(np.uint8))
 
 
 def scatter(index: ArrayLike, cycle: ArrayLike, salt: float) -> NDArray[np.float64]:
@@ -120,3 +125,35 @@ def scatter(index: ArrayLike, cycle: ArrayLike, salt: float) -> NDArray[np.float
     """
     mixed = np.sin(np.asarray(index) * 12.9898 + np.asarray(cycle) * 78.233 + salt * 37.719) * 43758.5453
     return np.asarray(mixed - np.floor(mixed))
+
+
+def baked(
+    paint: Callable[[Canvas], None], box: Sequence[float], height_px: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Paint something once, to lay it down in every frame with :meth:`Canvas.veil`.
+
+    Parameters
+    ----------
+    paint : callable (canvas) -> None
+        Paints in scene units; what lies outside `box` is lost.
+    box : sequence of float
+        (x0, y0, x1, y1) in scene units.
+    height_px : int
+        Height of the result; its width follows from `box`.
+
+    Returns
+    -------
+    rgb : ndarray of uint8, shape (height_px, width, 3)
+        Colours multiplied by their opacity.
+    cover : ndarray of uint8, shape (height_px, width)
+        Opacity.
+    """
+    x0, y0, x1, y1 = box
+    px = height_px / (y1 - y0)
+    camera = np.array([[px, 0.0, -x0 * px], [0.0, px, -y0 * px]])
+    black = np.zeros((height_px, max(1, round((x1 - x0) * px)), 3), dtype=np.uint8)
+    white = np.full_like(black, 255)
+    paint(Canvas(black, camera))
+    paint(Canvas(white, camera))
+    # Where both pictures agree the paint is opaque; where they differ most there is none.
+    return black, 255 - cv2.subtract(white, black).max(axis=2)
