@@ -48,7 +48,7 @@ class Canvas:
 
     def _fixed(self, points: ArrayLike) -> NDArray[np.int32]:
         limit = 1 << 24
-        return np.clip(np.round(self.to_px(points) * _ONE), -limit, limit).astype(np.int32)
+        return np.minimum(np.maximum(np.rint(self.to_px(points) * _ONE), -limit), limit).astype(np.int32)
 
     def polygon(self, points: ArrayLike, colour: Colour, alpha: float = 1.0) -> None:
         """Fill the polygon through `points`, shape (n, 2), in scene units."""

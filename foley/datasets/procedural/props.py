@@ -9,6 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from foley.datasets.procedural.canvas import Canvas, Colour
 from foley.datasets.procedural.scenery import random_colour, shade
 
+_HALF_CIRCLE = np.stack(
+    [np.cos(np.linspace(-np.pi / 2, np.pi / 2, 8)), np.sin(np.linspace(-np.pi / 2, np.pi / 2, 8))], axis=1
+)
+_LIT = np.array([-0.12, -0.16])
+
 Point = Sequence[float] | NDArray[np.float64]
 
 
@@ -75,21 +80,18 @@ def capsule(a: Point, b: Point, ra: float, rb: float) -> NDArray[np.float64]:
     """Outline, shape (16, 2), of a tapered rod with round ends of radii `ra` at `a` and `rb` at `b`."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     heading = np.arctan2(b[1] - a[1], b[0] - a[0])
-    half = np.linspace(-np.pi / 2, np.pi / 2, 8)
-    end_b = b + rb * np.stack([np.cos(heading + half), np.sin(heading + half)], axis=1)
-    end_a = a - ra * np.stack([np.cos(heading + half), np.sin(heading + half)], axis=1)
-    return np.concatenate([end_b, end_a])
+    c, s = np.cos(heading), np.sin(heading)
+    around = _HALF_CIRCLE @ np.array([[c, s], [-s, c]])
+    return np.concatenate([b + rb * around, a - ra * around])
 
 
 def limb(canvas: Canvas, a: Point, b: Point, ra: float, rb: float, colour: Colour) -> None:
     """Paint a rounded, tapered part lit from the upper left: dark rim, body, highlight."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    lit = np.array([-0.12, -0.16])
     canvas.polygon(capsule(a, b, ra, rb), shade(colour, 0.5))
-    canvas.polygon(capsule(a + lit * ra, b + lit * rb, ra * 0.8, rb * 0.8), colour)
-    canvas.polygon(
-        capsule(a + 2.6 * lit * ra, b + 2.6 * lit * rb, ra * 0.28, rb * 0.28), shade(colour, 1.25), 0.7
-    )
+    canvas.polygon(capsule(a + _LIT * ra, b + _LIT * rb, ra * 0.8, rb * 0.8), colour)
+    high, thin = 2.6 * _LIT, 0.28
+    canvas.polygon(capsule(a + high * ra, b + high * rb, ra * thin, rb * thin), shade(colour, 1.18))
 
 
 def arm(canvas: Canvas, wrist: Point, elbow: Point, radius: float, look: Look) -> None:

@@ -42,6 +42,7 @@ _BLADES = {
     "cleaver": [[0, 0], [-0.96, 0], [-0.97, -0.4], [0, -0.42]],
     "carver": [[0, 0], [-0.8, 0], [-0.95, -0.05], [-1, -0.17], [-0.85, -0.19], [-0.4, -0.2], [0, -0.2]],
 }
+_HANDLE = [[-0.01, -0.27], [0.1, -0.25], [0.62, -0.26], [0.68, -0.13], [0.56, -0.13], [0.1, -0.15], [0, -0.1]]
 _TEMPOS = {
     "slow-a": (0.55, 0.8),
     "fast-a": (0.24, 0.36),
@@ -52,6 +53,7 @@ _BLADE_LENGTH = 0.62
 _FALL_S = 0.1
 _REST_S = 0.045
 _SLICE_S = 0.2
+_N_LYING = 9
 _AXIS = np.array([-0.86, -0.36])
 _FRONT = np.array([0.66, 0.80])
 
@@ -119,6 +121,7 @@ class _Set:
     lift: float
     slice_step: float
     piles: NDArray[np.float64]
+    face: NDArray[np.uint8]
 
 
 def _radius(food: _Food, along: float | NDArray[np.float64], length: float) -> NDArray[np.float64]:
@@ -136,23 +139,32 @@ def _draw_board(canvas: Canvas, made: _Set) -> None:
     canvas.ellipse([1.13, 0.63], [0.045, 0.02], 0, shade(made.counter, 0.6))
 
 
-def _draw_face(canvas: Canvas, made: _Set, centre: NDArray[np.float64], rx: float, ry: float) -> None:
-    """Paint a cut surface: what is inside tells the food."""
-    canvas.ellipse(centre, [rx, ry], 0, shade(made.skin, 0.7))
-    canvas.ellipse(centre, [rx * 0.9, ry * 0.9], 0, made.flesh)
-    if made.food.face == "core":
-        canvas.ellipse(centre, [rx * 0.5, ry * 0.5], 0, shade(made.flesh, 0.8))
-        canvas.ellipse(centre, [rx * 0.42, ry * 0.42], 0, shade(made.flesh, 1.35))
-    elif made.food.face == "rings":
-        for k in (0.74, 0.5, 0.26):
-            canvas.ellipse(centre, [rx * k, ry * k], 0, shade(made.flesh, 0.72))
-            canvas.ellipse(centre, [rx * (k - 0.06), ry * (k - 0.06)], 0, shade(made.flesh, 1.2))
+def _bake_face(food: _Food, skin: Colour, flesh: Colour) -> NDArray[np.uint8]:
+    """RGBA picture, shape (96, 96, 4), of a cut surface: what is inside tells the food."""
+    side, middle = 96, [0.5, 0.5]
+    rgb = np.full((side, side, 3), shade(skin, 0.7), dtype=np.float64).astype(np.uint8)
+    to_px = np.array([[side, 0, -0.5], [0, side, -0.5]], dtype=np.float64)
+    canvas = Canvas(rgb, to_px)
+    canvas.circle(middle, 0.45, flesh)
+    if food.face == "core":
+        for radius, light in ((0.26, 0.8), (0.22, 1.35)):
+            canvas.circle(middle, radius, shade(flesh, light))
+    elif food.face == "rings":
+        for radius in (0.37, 0.25, 0.13):
+            canvas.circle(middle, radius, shade(flesh, 0.72))
+            canvas.circle(middle, radius - 0.03, shade(flesh, 1.2))
     else:
-        turn = np.arange(9) * 2.4
-        away = 0.62 if made.food.face == "seeds" else 0.75 * np.sqrt((np.arange(9) + 0.5) / 9)
-        spots = centre + np.stack([rx * away * np.cos(turn), ry * away * np.sin(turn)], axis=1)
-        for spot in spots:
-            canvas.ellipse(spot, [rx * 0.1, ry * 0.13], 20, shade(made.flesh, 0.7))
+        k = np.arange(14 if food.face == "crumb" else 9)
+        away = 0.4 * np.sqrt((k + 0.5) / k.size) if food.face == "crumb" else np.full(k.size, 0.29)
+        for x, y in 0.5 + away[:, None] * np.stack([np.cos(k * 2.4), np.sin(k * 2.4)], axis=1):
+            canvas.ellipse([x, y], [0.045, 0.06], 20, shade(flesh, 0.72))
+    cover = np.zeros((side, side, 3), dtype=np.uint8)
+    Canvas(cover, to_px).circle(middle, 0.495, (255, 255, 255))
+    return np.concatenate([rgb, cover[..., :1]], axis=2)
+
+
+def _draw_face(canvas: Canvas, made: _Set, centre: NDArray[np.float64], rx: float, ry: float) -> None:
+    canvas.textured(centre + np.array([[-rx, -ry], [rx, -ry], [rx, ry], [-rx, ry]]), made.face)
 
 
 def _draw_food(canvas: Canvas, made: _Set, cut: float) -> None:
@@ -195,10 +207,9 @@ def _draw_knife(canvas: Canvas, made: _Set, edge: NDArray[np.float64], height: f
         turn = -0.9 * height
         heel = heel - np.array([0, 0.35 * height])
     blade = place(_BLADES[made.knife], heel, turn, _BLADE_LENGTH)
-    shine = blade.copy()
     middle = blade.mean(axis=0)
     canvas.polygon(blade, shade(made.steel, 0.55))
-    canvas.polygon(middle + (shine - middle) * [0.985, 0.94] - [0, 0.004], made.steel)
+    canvas.polygon(middle + (blade - middle) * [0.985, 0.94] - [0, 0.004], made.steel)
     bright = place([[-0.03, -0.07], [-0.8, -0.06], [-0.86, -0.1], [-0.03, -0.13]], heel, turn, _BLADE_LENGTH)
     canvas.polygon(bright, shade(made.steel, 1.6))
     if made.knife == "cleaver":
@@ -207,8 +218,7 @@ def _draw_knife(canvas: Canvas, made: _Set, edge: NDArray[np.float64], height: f
         for x in np.arange(-0.75, -0.1, 0.12):
             spot = place([[x, -0.1]], heel, turn, _BLADE_LENGTH)[0]
             canvas.ellipse(spot, [0.012, 0.03], 0, shade(made.steel, 0.8))
-    handle = [[-0.01, -0.27], [0.1, -0.25], [0.62, -0.26], [0.68, -0.13], [0.56, -0.13], [0.1, -0.15], [0, -0.1]]
-    canvas.polygon(place(handle, heel, turn, _BLADE_LENGTH), shade(made.grip, 0.6))
+    canvas.polygon(place(_HANDLE, heel, turn, _BLADE_LENGTH), shade(made.grip, 0.6))
     strip = [[0.0, -0.24], [0.64, -0.24], [0.64, -0.19], [0.02, -0.19]]
     canvas.polygon(place(strip, heel, turn, _BLADE_LENGTH), made.grip)
     for x in (0.12, 0.58):
@@ -224,11 +234,12 @@ def _draw_holder(canvas: Canvas, made: _Set, cut: float) -> None:
     spot = min(cut + 0.2, made.length * 0.86)
     r = float(_radius(made.food, spot, made.length)) * (1 - 0.2 * spot)
     top = _FRONT + spot * _AXIS - [0, max(r, 0.05) * 1.7]
-    arm(canvas, top + [-0.12, -0.06], top + [-0.52, -0.26], 0.055, made.look)
-    limb(canvas, top + [-0.10, -0.05], top + [-0.01, -0.03], 0.075, 0.07, made.look.hand)
-    for k, (dx, dy) in enumerate(((-0.09, 0.0), (-0.045, 0.02), (0.0, 0.035), (0.045, 0.04))):
-        knuckle = top + [dx + 0.02, dy - 0.055]
-        limb(canvas, knuckle, knuckle + [0.035, 0.085 + 0.008 * k], 0.03, 0.024, made.look.hand)
+    wrist, elbow, heel, knuckles = top + [[-0.12, -0.06], [-0.52, -0.26], [-0.10, -0.05], [-0.01, -0.03]]
+    arm(canvas, wrist, elbow, 0.055, made.look)
+    limb(canvas, heel, knuckles, 0.075, 0.07, made.look.hand)
+    for k in range(4):
+        bent, tip = top + [[-0.07 + 0.045 * k, -0.055 + 0.013 * k], [-0.035 + 0.045 * k, 0.03 + 0.021 * k]]
+        limb(canvas, bent, tip, 0.03, 0.024, made.look.hand)
 
 
 def _painter(made: _Set, strokes: _Strokes, view: NDArray[np.float64]) -> Callable[[Canvas, float], None]:
@@ -246,7 +257,7 @@ def _painter(made: _Set, strokes: _Strokes, view: NDArray[np.float64]) -> Callab
         _draw_board(seen, made)
         _draw_food(seen, made, min(cut - made.slice_step * (1 - fresh), made.length))
         _draw_holder(seen, made, cut)
-        for k in range(passed):
+        for k in range(max(passed - _N_LYING, 0), passed):
             u = float(np.clip((t_s - done[k]) / _SLICE_S, 0, 1))
             _draw_slice(seen, made, k, u * u)
         _draw_knife(seen, made, _FRONT + plane * _AXIS, height + idle)
@@ -262,9 +273,9 @@ def _draw_slice(canvas: Canvas, made: _Set, index: int, fallen: float) -> None:
     at = made.slice_step * index
     r = max(float(_radius(made.food, at, made.length)), 0.02)
     start = _FRONT + at * _AXIS - [0, r]
-    centre = start + (made.piles[index] - start) * fallen
+    centre = start + (made.piles[index % _N_LYING] - start) * fallen
     rx, ry = r * (0.72 + 0.22 * fallen), r * (1.03 - 0.58 * fallen)
-    canvas.ellipse(centre + [0.012, 0.016], [rx, ry], 0, shade(made.skin, 0.45))
+    canvas.ellipse([centre[0] + 0.012, centre[1] + 0.016], [rx, ry], 0, shade(made.skin, 0.45))
     _draw_face(canvas, made, centre, rx, ry)
 
 
@@ -307,13 +318,14 @@ def stage(rng: np.random.Generator, stage: Stage) -> Performance:
     n_cuts = len(times)
     wood_colour, length = random_colour(rng, 0.25, 0.9), rng.uniform(0.62, 0.75)
     grain = fractal(rng, (64, 128), 1.2, (1.0, 8.0))
-    away = rng.uniform([0.62, 0.85], [1.15, 0.92], (n_cuts, 2))
+    away = rng.uniform([0.62, 0.85], [1.15, 0.92], (_N_LYING, 2))
     skin = random_colour(rng, 0.35, 0.95)
+    flesh = shade(random_colour(rng, 0.5, 0.95), rng.uniform(1.1, 1.6))
     made = _Set(
         food=food,
         length=length,
         skin=skin,
-        flesh=shade(random_colour(rng, 0.5, 0.95), rng.uniform(1.1, 1.6)),
+        flesh=flesh,
         knife=knife,
         steel=shade(random_colour(rng, 0.55, 0.85, 0.25), 1.0),
         grip=random_colour(rng, 0.08, 0.7),
@@ -325,6 +337,7 @@ def stage(rng: np.random.Generator, stage: Stage) -> Performance:
         lift=2 * food.radius + rng.uniform(0.08, 0.16),
         slice_step=min(0.04, 0.8 * length / (n_cuts + 1)),
         piles=away,
+        face=_bake_face(food, skin, flesh),
     )
     view = random_view(rng, stage.aspect, (0.95, 1.2))
     strength = rng.uniform(0.4, 0.8)
