@@ -1,0 +1,231 @@
+"""What a metric reads and what it returns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from foley.errors import StoreError
+
+Wave = NDArray[np.float32]
+Loader = Callable[[], Wave]
+
+NO_CLASS_OUTPUT = "this system predicts no class"
+
+
+class MetricConfig(BaseModel):
+    """Settings that every metric has.
+
+    Parameters
+    ----------
+    level : float
+        Confidence level of every interval, in (0, 1).
+    n_resamples : int
+        Bootstrap resamples; 0 leaves bootstrap intervals out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: float = Field(default=0.95, gt=0, lt=1)
+    n_resamples: int = Field(default=1000, ge=0)
+
+
+@dataclass(frozen=True)
+class Item:
+    """All that is known of one clip and of the sound that a system made for it.
+
+    Parameters
+    ----------
+    clip_id, label, split : str
+        Who the clip is, what it shows, ``train`` or ``test``.
+    recording_id : str
+        Recording that the clip was cut from; clips of one recording are resampled together.
+    classes : tuple of str
+        Class names in the order of `probabilities` and `judgement`.
+    sample_rate_hz : int
+        Rate of both waveforms.
+    probabilities : ndarray of float, shape (n_classes,), or None
+        Class probabilities that the system predicted from the picture.
+    judgement : ndarray of float, shape (n_classes,), or None
+        Class probabilities that the sound classifier gave to the generated sound.
+    events_s : ndarray of float64, shape (n_events,)
+        Times at which the clip's events are heard, in seconds from the start of the clip.
+    events_source : str
+        ``annotated``, ``generated`` or ``detected``; empty where the clip has no events.
+    load_generated, load_recorded : callable or None
+        Give the waveforms, float32 of shape (n_samples,). They are called when a metric asks, so a
+        large test set is never in memory at once.
+    """
+
+    clip_id: str
+    label: str
+    split: str
+    recording_id: str = ""
+    classes: tuple[str, ...] = ()
+    sample_rate_hz: int = 44100
+    probabilities: NDArray[Any] | None = None
+    judgement: NDArray[Any] | None = None
+    events_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    events_source: str = ""
+    load_generated: Loader | None = None
+    load_recorded: Loader | None = None
+
+    @property
+    def generated(self) -> Wave:
+        """Generated waveform, float32 (n_samples,); StoreError where the system stored none."""
+        return self._wave(self.load_generated, "generated")
+
+    @property
+    def recorded(self) -> Wave:
+        """Recorded waveform, float32 (n_samples,); StoreError where the clip has none."""
+        return self._wave(self.load_recorded, "recorded")
+
+    @property
+    def cluster(self) -> str:
+        """What is resampled as one: the recording, or the clip itself where it is unknown."""
+        return self.recording_id or self.clip_id
+
+    def _wave(self, load: Loader | None, which: str) -> Wave:
+        if load is None:
+            raise StoreError(f"{self.clip_id}: has no {which} waveform; run the stage that makes it again")
+        wave = load()
+        if wave.ndim != 1 or not np.isfinite(wave).all():
+            raise StoreError(
+                f"{self.clip_id}: the {which} waveform is not a finite (n_samples,) array; "
+                "delete its shard and run again"
+            )
+        return wave
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number, how sure it is, and the numbers that it is made of.
+
+    Parameters
+    ----------
+    value : float or None
+        The score; ``None`` where it is not defined, and then `note` says why.
+    n : int
+        How many things (clips, events) it was computed from.
+    unit : str
+        For example ``proportion``, ``ms``, ``nats``, ``events``.
+    ci_low, ci_high : float or None
+        Confidence interval; ``None`` where there is none.
+    parts : mapping of str to Score
+        Scores of splits, classes, windows.
+    note : str
+        What a reader must know.
+    data : mapping
+        JSON-like values that figures need (confusion counts, single errors).
+    """
+
+    value: float | None
+    n: int
+    unit: str
+    ci_low: float | None = None
+    ci_high: float | None = None
+    parts: Mapping[str, "Score"] = field(default_factory=dict)
+    note: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-like nested dicts; every part has the same keys as the whole."""
+        return {
+            "value": self.value,
+            "n": self.n,
+            "unit": self.unit,
+            "ci_low": self.ci_low,
+            "ci_high": self.ci_high,
+            "note": self.note,
+            "data": dict(self.data),
+            "parts": {name: part.to_json() for name, part in self.parts.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Score":
+        """Undo :meth:`to_json`."""
+        parts = {name: cls.from_json(part) for name, part in value["parts"].items()}
+        return cls(**{**value, "parts": parts})
+
+    def walk(self, path: str = "") -> list[tuple[str, "Score"]]:
+        """List ``(path, score)`` of the whole (path ``""``) and of every part, depth first.
+
+        Examples
+        --------
+        >>> score = Score(0.5, 4, "proportion", parts={"test": Score(1.0, 2, "proportion")})
+        >>> [path for path, _ in score.walk()]
+        ['', 'test']
+        """
+        found = [(path, self)]
+        for name, part in self.parts.items():
+            found.extend(part.walk(f"{path}/{name}" if path else name))
+        return found
+
+    def with_parts(self, parts: Mapping[str, "Score"]) -> "Score":
+        """Return the same score with further parts."""
+        return replace(self, parts={**self.parts, **parts})
+
+
+def of_split(items: Sequence[Item], split: str) -> list[Item]:
+    """Items of one split, sorted by clip id."""
+    return sorted((item for item in items if item.split == split), key=lambda item: item.clip_id)
+
+
+def labels_of(items: Sequence[Item]) -> list[str]:
+    """Labels that occur, sorted."""
+    return sorted({item.label for item in items})
+
+
+def class_indices(items: Sequence[Item]) -> NDArray[np.intp]:
+    """Index of every item's label in its classes.
+
+    Raises
+    ------
+    StoreError
+        If a label is not one of the classes.
+    """
+    for item in items:
+        if item.label not in item.classes:
+            raise StoreError(f"{item.clip_id}: label {item.label!r} is not one of {', '.join(item.classes)}")
+    return np.array([item.classes.index(item.label) for item in items], dtype=np.intp)
+
+
+def stack_probabilities(items: Sequence[Item], which: str) -> NDArray[np.float64] | None:
+    """Stack the class probabilities of all items.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        Clips.
+    which : {"probabilities", "judgement"}
+        Whose probabilities.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_items, n_classes), or None
+        ``None`` when no item has any.
+
+    Raises
+    ------
+    StoreError
+        If some items have them and others do not, or if a row is not a distribution.
+    """
+    rows = [getattr(item, which) for item in items]
+    missing = [item.clip_id for item, row in zip(items, rows, strict=True) if row is None]
+    if len(missing) == len(rows):
+        return None
+    if missing:
+        raise StoreError(
+            f"{len(missing)} of {len(rows)} clips have no {which}, first {missing[0]}; "
+            "run the stage that makes them again"
+        )
+    table = np.array(rows, dtype=np.float64)
+    for item, row in zip(items, table, strict=True):
+        if row.shape != (len(item.classes),) or not np.isfinite(row).all() or abs(row.sum() - 1) > 1e-2:
+            raise StoreError(
+                f"{item.clip_id}: {which} are not a distribution over {len(item.classes)} classes"
+            )
+    return table
