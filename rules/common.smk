@@ -1,0 +1,163 @@
+"""Shared names: checked configuration, code digests, shard lists. No rules here."""
+
+import sys
+from functools import cache
+
+from snakemake.exceptions import WorkflowError
+
+from foley import config as foley_config
+from foley import registry
+from foley.errors import ConfigError
+from foley.provenance import code_digest
+from foley.store.shards import shard_names
+
+try:
+    CONFIG = foley_config.parse(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+ROOT = Path(workflow.basedir)
+SHARDS = shard_names(CONFIG.shards)
+DATASET = CONFIG.dataset
+RUNS = [(name, seed) for name, entry in CONFIG.experiments.items() for seed in entry.seeds]
+GPU = 1 if CONFIG.device == "cuda" else 0
+
+
+wildcard_constraints:
+    dataset="|".join(CONFIG.datasets),
+    shard=r"\d{3}",
+    interpolation="|".join(CONFIG.interpolations),
+    kind="frames|spacetime",
+    backbone="|".join(CONFIG.backbones),
+    representation="|".join(CONFIG.representations),
+    experiment="|".join(CONFIG.experiments),
+    seed=r"\d+",
+    metric="|".join(CONFIG.metrics),
+    figure="|".join(CONFIG.report.figures),
+
+
+@cache
+def _digest(*entries):
+    return code_digest(list(entries), ROOT)
+
+
+def stage_code(rule_name, *modules):
+    """Digest of the code of a stage: its script, and the registered modules it will load."""
+    return _digest(f"workflow_scripts/{rule_name}.py", *modules)
+
+
+def settings(block, wildcard):
+    """Function of the wildcards: the settings of one named entry of a configuration block."""
+
+    def of(wildcards):
+        return getattr(CONFIG, block)[getattr(wildcards, wildcard)].model_dump(mode="json")
+
+    return of
+
+
+def dataset_code(rule_name):
+    """Function of the wildcards: code digest of a stage that loads the data set's module."""
+
+    def of(wildcards):
+        kind = CONFIG.datasets[wildcards.dataset].kind
+        return stage_code(rule_name, registry.module_name("datasets", kind))
+
+    return of
+
+
+def backbone_code(wildcards):
+    network = CONFIG.backbones[wildcards.backbone].network
+    return stage_code("extract_visual_features", registry.module_name("backbones", network))
+
+
+def representation_code(rule_name):
+    """Function of the wildcards: code digest of a stage that loads a representation's module."""
+
+    def of(wildcards):
+        kind = CONFIG.representations[wildcards.representation].kind
+        return stage_code(rule_name, registry.module_name("representations", kind))
+
+    return of
+
+
+def train_code(wildcards):
+    system = CONFIG.experiments[wildcards.experiment].system
+    return stage_code("train_model", registry.module_name("systems", system))
+
+
+def synthesis_code(wildcards):
+    experiment = CONFIG.experiments[wildcards.experiment]
+    kind = CONFIG.representations[experiment.representation].kind
+    return stage_code(
+        "synthesize_audio",
+        registry.module_name("systems", experiment.system),
+        registry.module_name("representations", kind),
+    )
+
+
+def metric_code(wildcards):
+    return stage_code("score_metric", registry.module_name("metrics", wildcards.metric))
+
+
+def per_shard(pattern):
+    """Function of the wildcards: one file a shard."""
+
+    def of(wildcards):
+        return expand(pattern, shard=SHARDS, allow_missing=True)
+
+    return of
+
+
+def visual_files(wildcards):
+    """Feature shards that an experiment looks at."""
+    names = CONFIG.experiments[wildcards.experiment].visual
+    return [
+        f"results/{wildcards.dataset}/features/visual/{name}/{shard}.h5" for name in names for shard in SHARDS
+    ]
+
+
+def audio_files(wildcards):
+    """Audio feature shards that an experiment learns."""
+    name = CONFIG.experiments[wildcards.experiment].representation
+    return [f"results/{wildcards.dataset}/features/audio/{name}/{shard}.h5" for shard in SHARDS]
+
+
+def average_file(wildcards):
+    """Class averages of the representation that an experiment learns."""
+    name = CONFIG.experiments[wildcards.experiment].representation
+    return f"results/{wildcards.dataset}/averages/{name}.h5"
+
+
+def metric_files():
+    """Every metric of every run that can have it."""
+    return [
+        f"results/{DATASET}/experiments/{name}/seed{seed}/metrics/{metric}.json"
+        for name, seed in RUNS
+        for metric in CONFIG.experiments[name].metrics or CONFIG.metrics
+    ]
+
+
+def run_files(name):
+    """One file of every run."""
+    return [f"results/{DATASET}/experiments/{run}/seed{seed}/{name}" for run, seed in RUNS]
+
+
+def figure_files():
+    """Every configured figure."""
+    return [f"results/figures/{name}.png" for name in CONFIG.report.figures]
+
+
+def metric_settings(wildcards):
+    """Settings of one metric."""
+    return CONFIG.metrics[wildcards.metric]
+
+
+def experiment_representation(wildcards):
+    """Settings of the representation that an experiment learns."""
+    name = CONFIG.experiments[wildcards.experiment].representation
+    return CONFIG.representations[name].model_dump(mode="json")
+
+
+def tables_code():
+    """Digest of every table module and of the tabulating code."""
+    return stage_code("tabulate", *registry.REGISTRY["tables"].values())

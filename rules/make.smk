@@ -1,0 +1,60 @@
+"""Make: the sound of every clip, and what the sound classifier hears in it.
+
+Reads   results/{dataset}/experiments/{experiment}/seed{seed}/model.*, features
+Writes  results/{dataset}/experiments/{experiment}/seed{seed}/{sound,judgements}.h5
+"""
+
+
+rule synthesize_audio:
+    """Predict classes for all clips and make the sound of the test clips."""
+    input:
+        model="results/{dataset}/experiments/{experiment}/seed{seed}/model.safetensors",
+        facts="results/{dataset}/experiments/{experiment}/seed{seed}/model.json",
+        visual=visual_files,
+        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
+        clips=per_shard("results/{dataset}/clips/{shard}.h5"),
+    output:
+        sound="results/{dataset}/experiments/{experiment}/seed{seed}/sound.h5",
+    log:
+        "results/logs/synthesize_audio/{dataset}/{experiment}/{seed}.log",
+    benchmark:
+        "results/benchmarks/synthesize_audio/{dataset}/{experiment}/{seed}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    threads: CONFIG.threads_per_job
+    priority: 11
+    resources:
+        gpu=GPU,
+    params:
+        config=synthesis_settings,
+        representation=experiment_representation,
+        base_seed=CONFIG.seed,
+        n_threads=CONFIG.threads_per_job,
+        device=CONFIG.device,
+        code=synthesis_code,
+    script:
+        "../workflow_scripts/synthesize_audio.py"
+
+
+rule compute_judgements:
+    """Let the sound classifier judge the generated sound of one run."""
+    input:
+        sound="results/{dataset}/experiments/{experiment}/seed{seed}/sound.h5",
+        model="results/{dataset}/sound_classifier/model.safetensors",
+        facts="results/{dataset}/sound_classifier/model.json",
+    output:
+        judgements="results/{dataset}/experiments/{experiment}/seed{seed}/judgements.h5",
+    log:
+        "results/logs/compute_judgements/{dataset}/{experiment}/{seed}.log",
+    conda:
+        "../envs/foley.yaml"
+    threads: CONFIG.threads_per_job
+    priority: 12
+    resources:
+        gpu=GPU,
+    params:
+        n_threads=CONFIG.threads_per_job,
+        device=CONFIG.device,
+        code=stage_code("compute_judgements"),
+    script:
+        "../workflow_scripts/compute_judgements.py"

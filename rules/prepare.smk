@@ -1,0 +1,51 @@
+"""Prepare: de-noised sound, then clips of one length.
+
+Reads   results/{dataset}/recordings/{shard}.tsv, splits.tsv, raw files
+Writes  results/{dataset}/clips/{shard}.h5 with .tsv (clips) and .events.tsv (what happens in them)
+"""
+
+
+rule denoise_audio:
+    """Read the sound of every recording of one shard and remove its steady noise."""
+    input:
+        recordings="results/{dataset}/recordings/{shard}.tsv",
+    output:
+        denoised=temp("results/{dataset}/denoised/{shard}.h5"),
+    log:
+        "results/logs/denoise_audio/{dataset}/{shard}.log",
+    benchmark:
+        "results/benchmarks/denoise_audio/{dataset}/{shard}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config=CONFIG.denoise.model_dump(mode="json"),
+        sample_rate_hz=CONFIG.clips.sample_rate_hz,
+        data_dir=CONFIG.data_dir,
+        code=stage_code("denoise_audio"),
+    script:
+        "../workflow_scripts/denoise_audio.py"
+
+
+rule cut_clips:
+    """Cut the recordings of one shard into clips; carry events over to clip time."""
+    input:
+        recordings="results/{dataset}/recordings/{shard}.tsv",
+        splits="results/{dataset}/splits.tsv",
+        denoised="results/{dataset}/denoised/{shard}.h5",
+        events="results/{dataset}/media/{shard}.events.tsv",
+    output:
+        clips="results/{dataset}/clips/{shard}.h5",
+        rows="results/{dataset}/clips/{shard}.tsv",
+        events="results/{dataset}/clips/{shard}.events.tsv",
+    log:
+        "results/logs/cut_clips/{dataset}/{shard}.log",
+    benchmark:
+        "results/benchmarks/cut_clips/{dataset}/{shard}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config=CONFIG.clips.model_dump(mode="json"),
+        data_dir=CONFIG.data_dir,
+        code=stage_code("cut_clips"),
+    script:
+        "../workflow_scripts/cut_clips.py"

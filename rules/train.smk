@@ -1,0 +1,82 @@
+"""Train: class averages, the sound classifier that judges, and every experiment's model.
+
+Reads   results/{dataset}/features/..., clips/{shard}.tsv
+Writes  results/{dataset}/averages/, sound_classifier/, experiments/{experiment}/seed{seed}/model.*
+"""
+
+
+rule average_class_spectrograms:
+    """Average each class's representation over the training clips."""
+    input:
+        audio=per_shard("results/{dataset}/features/audio/{representation}/{shard}.h5"),
+        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
+    output:
+        averages="results/{dataset}/averages/{representation}.h5",
+    log:
+        "results/logs/average_class_spectrograms/{dataset}/{representation}.log",
+    conda:
+        "../envs/foley.yaml"
+    params:
+        code=stage_code("average_class_spectrograms"),
+    script:
+        "../workflow_scripts/average_class_spectrograms.py"
+
+
+rule train_sound_classifier:
+    """Train the classifier of recorded sounds that judges generated ones."""
+    input:
+        clips=per_shard("results/{dataset}/clips/{shard}.h5"),
+        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
+    output:
+        model="results/{dataset}/sound_classifier/model.safetensors",
+        facts="results/{dataset}/sound_classifier/model.json",
+        curve="results/{dataset}/sound_classifier/curve.jsonl",
+    log:
+        "results/logs/train_sound_classifier/{dataset}.log",
+    benchmark:
+        "results/benchmarks/train_sound_classifier/{dataset}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    threads: CONFIG.threads_per_job
+    priority: 10
+    resources:
+        gpu=GPU,
+    params:
+        config=CONFIG.sound_classifier.model_dump(mode="json"),
+        seed=CONFIG.seed,
+        n_threads=CONFIG.threads_per_job,
+        device=CONFIG.device,
+        code=stage_code("train_sound_classifier"),
+    script:
+        "../workflow_scripts/train_sound_classifier.py"
+
+
+rule train_model:
+    """Train one experiment with one seed."""
+    input:
+        visual=visual_files,
+        audio=audio_files,
+        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
+        averages=average_file,
+    output:
+        model="results/{dataset}/experiments/{experiment}/seed{seed}/model.safetensors",
+        facts="results/{dataset}/experiments/{experiment}/seed{seed}/model.json",
+        curve="results/{dataset}/experiments/{experiment}/seed{seed}/curve.jsonl",
+    log:
+        "results/logs/train_model/{dataset}/{experiment}/{seed}.log",
+    benchmark:
+        "results/benchmarks/train_model/{dataset}/{experiment}/{seed}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    threads: CONFIG.threads_per_job
+    priority: 10
+    resources:
+        gpu=GPU,
+    params:
+        config=lambda wildcards: CONFIG.experiments[wildcards.experiment].trained_by(),
+        base_seed=CONFIG.seed,
+        n_threads=CONFIG.threads_per_job,
+        device=CONFIG.device,
+        code=train_code,
+    script:
+        "../workflow_scripts/train_model.py"

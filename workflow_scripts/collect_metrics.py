@@ -1,0 +1,12 @@
+"""Rule ``collect_metrics``: every metric of every run in one table."""
+
+from typing import TYPE_CHECKING
+
+from foley.logs import log_to_file
+from foley.metrics.evaluate import collect_metrics
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to_file(snakemake.log[0]):
+    collect_metrics(metric_paths=list(snakemake.input.metrics), table_path=snakemake.output.table)

@@ -1,0 +1,22 @@
+"""Rule ``score_metric``: one metric of one run."""
+
+from typing import TYPE_CHECKING
+
+from foley.logs import log_to_file
+from foley.metrics.evaluate import score_metric
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with log_to_file(snakemake.log[0]):
+    score_metric(
+        metric=snakemake.wildcards.metric,
+        settings=snakemake.params.settings,
+        sound_path=snakemake.input.sound,
+        judgements_path=snakemake.input.judgements,
+        clips_paths=list(snakemake.input.clips),
+        rows_paths=list(snakemake.input.rows),
+        events_paths=list(snakemake.input.events),
+        seed=snakemake.params.seed,
+        metric_path=snakemake.output.metric,
+    )
