@@ -82,7 +82,8 @@ def capsule(a: Point, b: Point, ra: float, rb: float) -> NDArray[np.float64]:
     heading = np.arctan2(b[1] - a[1], b[0] - a[0])
     c, s = np.cos(heading), np.sin(heading)
     around = _HALF_CIRCLE @ np.array([[c, s], [-s, c]])
-    return np.concatenate([b + rb * around, a - ra * around])
+    outline: NDArray[np.float64] = np.concatenate([b + rb * around, a - ra * around])
+    return outline
 
 
 def limb(canvas: Canvas, a: Point, b: Point, ra: float, rb: float, colour: Colour) -> None:

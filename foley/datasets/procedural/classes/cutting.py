@@ -36,7 +36,7 @@ _FOODS_HELD_OUT = (
     _Food("baguette", 0.13, 0.25, "scores", "crumb", (2800, 11000), 0.09),
     _Food("aubergine", 0.135, 0.2, "plain", "seeds", (800, 6500), 0.06),
 )
-_BLADES = {
+_BLADES: dict[str, list[list[float]]] = {
     "chef": [[0, 0], [-0.6, 0], [-0.85, -0.03], [-1, -0.12], [-0.9, -0.17], [-0.5, -0.23], [0, -0.25]],
     "santoku": [[0, 0], [-0.8, 0], [-0.95, -0.02], [-1, -0.06], [-0.93, -0.18], [-0.8, -0.26], [0, -0.27]],
     "cleaver": [[0, 0], [-0.96, 0], [-0.97, -0.4], [0, -0.42]],
@@ -234,11 +234,14 @@ def _draw_holder(canvas: Canvas, made: _Set, cut: float) -> None:
     spot = min(cut + 0.2, made.length * 0.86)
     r = float(_radius(made.food, spot, made.length)) * (1 - 0.2 * spot)
     top = _FRONT + spot * _AXIS - [0, max(r, 0.05) * 1.7]
-    wrist, elbow, heel, knuckles = top + [[-0.12, -0.06], [-0.52, -0.26], [-0.10, -0.05], [-0.01, -0.03]]
+    wrist, elbow, heel, knuckles = place(
+        [[-0.12, -0.06], [-0.52, -0.26], [-0.10, -0.05], [-0.01, -0.03]], top, 0.0
+    )
     arm(canvas, wrist, elbow, 0.055, made.look)
     limb(canvas, heel, knuckles, 0.075, 0.07, made.look.hand)
     for k in range(4):
-        bent, tip = top + [[-0.07 + 0.045 * k, -0.055 + 0.013 * k], [-0.035 + 0.045 * k, 0.03 + 0.021 * k]]
+        finger = [[-0.07 + 0.045 * k, -0.055 + 0.013 * k], [-0.035 + 0.045 * k, 0.03 + 0.021 * k]]
+        bent, tip = place(finger, top, 0.0)
         limb(canvas, bent, tip, 0.03, 0.024, made.look.hand)
 
 
@@ -283,7 +286,7 @@ def _striker(food: _Food, board_hz: float, damping: float) -> Callable[[Event, n
     def hit(event: Event, rng: np.random.Generator) -> Wave:
         pitch = board_hz * rng.uniform(0.96, 1.04) * (0.9 + 0.2 * event.force)
         ratios = np.array([1.0, 1.57, 2.3, 3.4, 5.1])
-        thud = modes(pitch * ratios, damping / ratios**0.6, [1, 0.7, 0.5, 0.35, 0.2], 0.16, rng)
+        thud = modes(list(pitch * ratios), list(damping / ratios**0.6), [1, 0.7, 0.5, 0.35, 0.2], 0.16, rng)
         click = noise(thud.size, rng, 1500, 9000) * decay(0.16, 0.012)
         fibre = noise(thud.size, rng, *food.crunch_hz) * decay(0.16, food.crunch_s * 1.6)
         grains = np.repeat(rng.random(thud.size // 120 + 1) ** 3, 120)[: thud.size]
