@@ -1,0 +1,144 @@
+"""Sound features: a time-frequency representation of every clip of a shard."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, model_validator
+
+import foley
+from foley import registry
+from foley.errors import ConfigError, StoreError
+from foley.features.representations.base import Settings
+from foley.provenance import code_digest, file_sha256
+from foley.store.shards import ShardReader, ShardWriter
+
+logger = logging.getLogger(__name__)
+
+
+class RepresentationConfig(BaseModel):
+    """A representation's kind, and the settings of that kind on the same level.
+
+    The settings are those of the kind's own ``Config``; they are checked and filled with its
+    defaults here, so ``RepresentationConfig(kind="stft").n_fft`` is there, and a misspelt key is an
+    error that names it.
+
+    Examples
+    --------
+    >>> RepresentationConfig(kind="stft", n_frames=100).settings.n_steps
+    100
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str = "stft"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checked_by_kind(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        kind = values.get("kind", "stft")
+        own = {key: value for key, value in values.items() if key != "kind"}
+        try:
+            settings = registry.load("representations", kind).Config.model_validate(own)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return {"kind": kind, **settings.model_dump()}
+
+    @property
+    def settings(self) -> Settings:
+        """The kind's own settings object."""
+        checked: Settings = registry.load("representations", self.kind).Config(**(self.model_extra or {}))
+        return checked
+
+
+def represent(waveform: NDArray[Any], config: RepresentationConfig) -> NDArray[np.float32]:
+    """Turn a waveform into the configured representation.
+
+    Parameters
+    ----------
+    waveform : ndarray of float, shape (n_samples,)
+        Mono clip in [-1, 1], of the configured length and rate.
+    config : RepresentationConfig
+        Kind and settings.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_bins, n_frames)
+
+    Raises
+    ------
+    FoleyError
+        If the waveform does not have the configured length.
+    """
+    module = registry.load("representations", config.kind)
+    features: NDArray[np.float32] = module.represent(waveform, config.settings)
+    return features
+
+
+def to_magnitude(features: NDArray[Any], config: RepresentationConfig) -> NDArray[np.float32]:
+    """Undo :func:`represent` as far as the magnitudes of the STFT.
+
+    Parameters
+    ----------
+    features : ndarray of float, shape (n_bins, n_frames)
+        In the configured representation.
+    config : RepresentationConfig
+        Kind and settings.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_fft // 2 + 1, n_stft_frames)
+        STFT magnitudes for ``config.settings.n_fft`` and ``config.settings.hop_length``.
+
+    Raises
+    ------
+    FoleyError
+        If the features do not have the configured shape.
+    """
+    module = registry.load("representations", config.kind)
+    magnitude: NDArray[np.float32] = module.to_magnitude(features, config.settings)
+    return magnitude
+
+
+def extract_shard(*, clips_path: str | Path, config: RepresentationConfig, features_path: str | Path) -> None:
+    """Compute the representation of every clip of a shard.
+
+    Parameters
+    ----------
+    clips_path : path
+        Shard of clips: item ``audio (n_samples,)``, attribute ``sample_rate_hz``.
+    config : RepresentationConfig
+        Kind and settings.
+    features_path : path
+        Shard to write: item ``features (n_bins, n_frames)`` float32, attribute ``sample_rate_hz``.
+
+    Raises
+    ------
+    StoreError
+        If a clip's sample rate is not the configured one; names file and clip.
+    """
+    clips = ShardReader(clips_path)
+    settings = config.settings
+    root = Path(foley.__file__).parents[1]
+    attributes = {
+        "config": config.model_dump(mode="json"),
+        "clips_sha256": file_sha256(clips_path),
+        "code": code_digest([__name__, registry.module_name("representations", config.kind)], root),
+    }
+    with ShardWriter(features_path, attributes) as shard:
+        for clip_id in clips.items:
+            if shard.done(clip_id):
+                continue
+            rate_hz = clips.item_attributes(clip_id).get("sample_rate_hz")
+            if rate_hz != settings.sample_rate_hz:
+                raise StoreError(
+                    f"{clips_path}: {clip_id} has {rate_hz} samples a second, the representation is set up "
+                    f"for {settings.sample_rate_hz}; make clips.sample_rate_hz and the representation agree"
+                )
+            features = represent(clips.read(clip_id, "audio"), config)
+            shard.write(clip_id, {"features": features}, {"sample_rate_hz": rate_hz})
+    logger.info("%s: %d clips", features_path, len(clips.items))
