@@ -112,7 +112,7 @@ def make_shard(*, frames_path: str | Path, config: SpacetimeConfig, images_path:
                 continue
             frames = reader.read(clip_id, "frames")
             index = image_frames(len(frames), config)
-            arrays = {
+            arrays: dict[str, NDArray[Any]] = {
                 "images": make_images(frames, config),
                 "timestamps_s": reader.read(clip_id, "timestamps_s")[index],
                 "frame_index": index,
