@@ -63,6 +63,12 @@ class Canvas:
         for fixed in self._fixed(corners.reshape(-1, 2)).reshape(corners.shape):
             cv2.fillPoly(self.image, [fixed], colour, cv2.LINE_AA, _SHIFT)
 
+    def patches(self, points: ArrayLike, colours: Sequence[Colour]) -> None:
+        """Fill polygons of equally many corners, shape (n, n_corners, 2), each in its own colour."""
+        pts = np.asarray(points, dtype=np.float64)
+        for fixed, colour in zip(self._fixed(pts).reshape(pts.shape), colours, strict=True):
+            cv2.fillPoly(self.image, [fixed], colour, cv2.LINE_AA, _SHIFT)
+
     def line(self, points: ArrayLike, colour: Colour, width: float, alpha: float = 1.0) -> None:
         """Draw an open line through `points`, shape (n, 2); `width` in scene units."""
         fixed = self._fixed(points)

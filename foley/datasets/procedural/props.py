@@ -13,6 +13,20 @@ _HALF_CIRCLE = np.stack(
     [np.cos(np.linspace(-np.pi / 2, np.pi / 2, 8)), np.sin(np.linspace(-np.pi / 2, np.pi / 2, 8))], axis=1
 )
 _LIT = np.array([-0.12, -0.16])
+_LAYERS = np.array([[1.0, 0.0], [0.8, 1.0], [0.28, 2.6]])
+"""Radius and shift towards the light of a part's rim, body and highlight."""
+_FIST = np.array(
+    [
+        *([-0.28, -0.22], [0.34, -0.24]),
+        *([0.39, -0.2], [0.36, 0.30]),
+        *([0.14, -0.2], [0.11, 0.38]),
+        *([-0.12, -0.2], [-0.15, 0.37]),
+        *([-0.37, -0.2], [-0.40, 0.28]),
+        *([0.42, -0.36], [-0.46, -0.32]),
+    ]
+)
+"""Ends of palm, four fingers and thumb of a hand of width 1, one pair a row."""
+_FIST_RADII = np.array([[0.36, 0.36], *[[0.145, 0.125]] * 4, [0.14, 0.12]])
 
 Point = Sequence[float] | NDArray[np.float64]
 
@@ -86,22 +100,53 @@ def capsule(a: Point, b: Point, ra: float, rb: float) -> NDArray[np.float64]:
     return outline
 
 
+def limbs(canvas: Canvas, ends: ArrayLike, radii: ArrayLike, colours: Sequence[Colour]) -> None:
+    """Paint rounded, tapered parts lit from the upper left, in order: dark rim, body, highlight.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Picture to paint on.
+    ends : array_like of float, shape (n, 2, 2)
+        Both ends of each part, in scene units.
+    radii : array_like of float, shape (n, 2)
+        Radii at the ends.
+    colours : sequence of Colour
+        One for each part.
+    """
+    at, round_ = np.asarray(ends, dtype=np.float64), np.asarray(radii, dtype=np.float64)
+    along = at[:, 1] - at[:, 0]
+    along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
+    c, s = along[:, :1], along[:, 1:]
+    x, y = _HALF_CIRCLE.T
+    around = np.stack([x * c - y * s, x * s + y * c], axis=2)
+    # Axes: part, layer, end, point of the half circle, coordinate.
+    sized = round_[:, None, :] * _LAYERS[None, :, :1]
+    middle = at[:, None] + round_[:, None, :, None] * _LAYERS[None, :, 1:, None] * _LIT
+    cap = sized[..., None, None] * around[:, None, None]
+    outline = np.concatenate(
+        [middle[:, :, 1, None] + cap[:, :, 1], middle[:, :, 0, None] - cap[:, :, 0]], axis=2
+    )
+    tones = [tone for colour in colours for tone in (shade(colour, 0.5), colour, shade(colour, 1.18))]
+    canvas.patches(outline.reshape(-1, outline.shape[2], 2), tones)
+
+
 def limb(canvas: Canvas, a: Point, b: Point, ra: float, rb: float, colour: Colour) -> None:
-    """Paint a rounded, tapered part lit from the upper left: dark rim, body, highlight."""
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    canvas.polygon(capsule(a, b, ra, rb), shade(colour, 0.5))
-    canvas.polygon(capsule(a + _LIT * ra, b + _LIT * rb, ra * 0.8, rb * 0.8), colour)
-    high, thin = 2.6 * _LIT, 0.28
-    canvas.polygon(capsule(a + high * ra, b + high * rb, ra * thin, rb * thin), shade(colour, 1.18))
+    """Paint one rounded part from `a` to `b`, as :func:`limbs` does."""
+    limbs(canvas, np.array([[a, b]]), [[ra, rb]], [colour])
 
 
 def arm(canvas: Canvas, wrist: Point, elbow: Point, radius: float, look: Look) -> None:
     """Paint a forearm with its sleeve; `radius` is that of the wrist, in scene units."""
     wrist, elbow = np.asarray(wrist, dtype=np.float64), np.asarray(elbow, dtype=np.float64)
     cuff = wrist + (elbow - wrist) * 0.3
-    limb(canvas, wrist, cuff, radius, radius * 1.15, look.hand)
-    limb(canvas, cuff, elbow, radius * 1.45, radius * 2.0, look.sleeve)
-    limb(canvas, cuff, cuff + (elbow - wrist) * 0.06, radius * 1.5, radius * 1.5, shade(look.sleeve, 0.75))
+    hem = cuff + (elbow - wrist) * 0.06
+    limbs(
+        canvas,
+        np.stack([wrist, cuff, cuff, elbow, cuff, hem]).reshape(3, 2, 2),
+        radius * np.array([[1.0, 1.15], [1.45, 2.0], [1.5, 1.5]]),
+        [look.hand, look.sleeve, shade(look.sleeve, 0.75)],
+    )
 
 
 def fist(
@@ -124,11 +169,5 @@ def fist(
     thumb_side : float
         -1: thumb and back of the hand lie at negative y of the rod; 1: the other way round.
     """
-
-    def at(x: float, y: float) -> NDArray[np.float64]:
-        return place([[x, y * -thumb_side]], centre, angle_rad, size)[0]
-
-    limb(canvas, at(-0.28, -0.22), at(0.34, -0.24), 0.36 * size, 0.36 * size, look.hand)
-    for x, reach in ((0.39, 0.30), (0.14, 0.38), (-0.12, 0.37), (-0.37, 0.28)):
-        limb(canvas, at(x, -0.2), at(x - 0.03, reach), 0.145 * size, 0.125 * size, look.hand)
-    limb(canvas, at(0.42, -0.36), at(-0.46, -0.32), 0.14 * size, 0.12 * size, look.hand)
+    ends = place(_FIST * [1.0, -thumb_side], centre, angle_rad, size).reshape(-1, 2, 2)
+    limbs(canvas, ends, _FIST_RADII * size, [look.hand] * len(ends))

@@ -14,6 +14,7 @@ from foley.datasets.procedural.props import (
     capsule,
     fist,
     limb,
+    limbs,
     place,
     random_look,
     random_view,
@@ -308,8 +309,7 @@ def _draw_shards(canvas: Canvas, item: _Break, t_s: float) -> None:
     x, y = item.shards[..., 0] * tumble[:, None], item.shards[..., 1]
     corners = np.stack([x * c - y * s, (x * s + y * c) * flat[:, None]], axis=2) + at[:, None]
     canvas.lines(corners + np.array([0.0, 0.006]), shade(item.colours[0], 0.35), 0.008, closed=True)
-    for outline, colour in zip(corners, item.colours, strict=True):
-        canvas.polygon(outline, colour)
+    canvas.patches(corners, item.colours)
     if since < 0.09:
         # Splinters leave the point of contact.
         ways = 2 * np.pi * np.arange(11) / 11 + item.spin[0]
@@ -340,12 +340,12 @@ def _draw_hand(canvas: Canvas, made: _Set, top: Floats, wide: float, spread: flo
         thumb = top + np.array([wide * 0.5 + 0.04 + 0.1 * spread, 0.03 - 0.06 * spread])
         limb(canvas, top + np.array([0.06, -0.09]), thumb, 0.036, 0.028, made.look.hand)
         return
-    for k in range(4):
-        root = top + np.array([-0.075 + 0.045 * k, -0.1])
-        tip = top + np.array(
-            [(-0.09 + 0.05 * k) * (1 + 0.8 * spread), 0.045 - 0.01 * (k - 1.5) ** 2 - 0.05 * spread]
-        )
-        limb(canvas, root, tip, 0.032, 0.026, made.look.hand)
+    k = np.arange(4)
+    roots = np.stack([-0.075 + 0.045 * k, np.full(4, -0.1)], axis=1)
+    tips = np.stack(
+        [(-0.09 + 0.05 * k) * (1 + 0.8 * spread), 0.045 - 0.01 * (k - 1.5) ** 2 - 0.05 * spread], axis=1
+    )
+    limbs(canvas, top + np.stack([roots, tips], axis=1), [[0.032, 0.026]] * 4, [made.look.hand] * 4)
 
 
 def _draw_tool(canvas: Canvas, made: _Set, t_s: float) -> None:

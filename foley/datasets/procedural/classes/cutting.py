@@ -8,8 +8,18 @@ from numpy.typing import NDArray
 
 from foley.datasets.procedural.canvas import Canvas, Colour
 from foley.datasets.procedural.performance import Event, Performance, Stage, Wave
-from foley.datasets.procedural.props import Look, arm, fist, limb, place, random_look, random_view, through
-from foley.datasets.procedural.scenery import fractal, pick, random_colour, shade, tint
+from foley.datasets.procedural.props import (
+    Look,
+    arm,
+    fist,
+    limb,
+    limbs,
+    place,
+    random_look,
+    random_view,
+    through,
+)
+from foley.datasets.procedural.scenery import pick, random_colour, shade
 from foley.datasets.procedural.sound import decay, modes, noise, peak
 
 
@@ -53,7 +63,7 @@ _BLADE_LENGTH = 0.62
 _FALL_S = 0.1
 _REST_S = 0.045
 _SLICE_S = 0.2
-_N_LYING = 9
+_N_LYING = 6
 _AXIS = np.array([-0.86, -0.36])
 _FRONT = np.array([0.66, 0.80])
 
@@ -114,7 +124,7 @@ class _Set:
     steel: Colour
     grip: Colour
     look: Look
-    wood: NDArray[np.uint8]
+    grain: NDArray[np.float64]
     wood_colour: Colour
     counter: Colour
     rocking: bool
@@ -131,9 +141,11 @@ def _radius(food: _Food, along: float | NDArray[np.float64], length: float) -> N
 
 
 def _draw_board(canvas: Canvas, made: _Set) -> None:
-    canvas.polygon([[-2, 0.66], [4, 0.66], [4, 3], [-2, 3]], made.counter)
+    canvas.polygon([[-2.0, 0.66], [4.0, 0.66], [4.0, 3.0], [-2.0, 3.0]], made.counter)
     canvas.polygon([[0.02, 0.965], [1.31, 0.965], [1.33, 1.03], [0.0, 1.03]], shade(made.counter, 0.55))
-    canvas.textured([[0.16, 0.56], [1.17, 0.56], [1.31, 0.95], [0.02, 0.95]], made.wood)
+    canvas.polygon([[0.16, 0.56], [1.17, 0.56], [1.31, 0.95], [0.02, 0.95]], made.wood_colour)
+    canvas.lines(made.grain[::2], shade(made.wood_colour, 0.8), 0.008)
+    canvas.lines(made.grain[1::2], shade(made.wood_colour, 1.12), 0.005)
     canvas.polygon([[0.02, 0.95], [1.31, 0.95], [1.31, 1.0], [0.02, 1.0]], shade(made.wood_colour, 0.6))
     canvas.line([[0.02, 0.951], [1.31, 0.951]], shade(made.wood_colour, 1.4), 0.006)
     canvas.ellipse([1.13, 0.63], [0.045, 0.02], 0, shade(made.counter, 0.6))
@@ -239,10 +251,10 @@ def _draw_holder(canvas: Canvas, made: _Set, cut: float) -> None:
     )
     arm(canvas, wrist, elbow, 0.055, made.look)
     limb(canvas, heel, knuckles, 0.075, 0.07, made.look.hand)
-    for k in range(4):
-        finger = [[-0.07 + 0.045 * k, -0.055 + 0.013 * k], [-0.035 + 0.045 * k, 0.03 + 0.021 * k]]
-        bent, tip = place(finger, top, 0.0)
-        limb(canvas, bent, tip, 0.03, 0.024, made.look.hand)
+    k = np.arange(4)
+    bent = np.stack([-0.07 + 0.045 * k, -0.055 + 0.013 * k], axis=1)
+    tips = np.stack([-0.035 + 0.045 * k, 0.03 + 0.021 * k], axis=1)
+    limbs(canvas, top + np.stack([bent, tips], axis=1), [[0.03, 0.024]] * 4, [made.look.hand] * 4)
 
 
 def _painter(made: _Set, strokes: _Strokes, view: NDArray[np.float64]) -> Callable[[Canvas, float], None]:
@@ -296,6 +308,15 @@ def _striker(food: _Food, board_hz: float, damping: float) -> Callable[[Event, n
     return hit
 
 
+def _grain(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Fibres of the board, in perspective: wavy lines, shape (26, 12, 2)."""
+    deep = np.sort(rng.uniform(0.01, 0.99, (26, 1)), axis=0)
+    along = np.linspace(rng.uniform(0.0, 0.3, 26), rng.uniform(0.7, 1.0, 26), 12, axis=1)
+    wave = 0.012 * np.sin(rng.uniform(2, 6, (26, 1)) * along + rng.uniform(0, 6, (26, 1)))
+    left, right = 0.16 - 0.14 * deep, 1.17 + 0.14 * deep
+    return np.stack([left + (right - left) * along, 0.56 + 0.39 * np.clip(deep + wave, 0, 1)], axis=2)
+
+
 def stage(rng: np.random.Generator, stage: Stage) -> Performance:
     """Stage a clip of somebody cutting food on a board.
 
@@ -320,7 +341,6 @@ def stage(rng: np.random.Generator, stage: Stage) -> Performance:
     times = strokes.times[strokes.cuts]
     n_cuts = len(times)
     wood_colour, length = random_colour(rng, 0.25, 0.9), rng.uniform(0.62, 0.75)
-    grain = fractal(rng, (64, 128), 1.2, (1.0, 8.0))
     away = rng.uniform([0.62, 0.85], [1.15, 0.92], (_N_LYING, 2))
     skin = random_colour(rng, 0.35, 0.95)
     flesh = shade(random_colour(rng, 0.5, 0.95), rng.uniform(1.1, 1.6))
@@ -333,7 +353,7 @@ def stage(rng: np.random.Generator, stage: Stage) -> Performance:
         steel=shade(random_colour(rng, 0.55, 0.85, 0.25), 1.0),
         grip=random_colour(rng, 0.08, 0.7),
         look=random_look(rng),
-        wood=tint(grain, shade(wood_colour, 0.7), shade(wood_colour, 1.2)),
+        grain=_grain(rng),
         wood_colour=wood_colour,
         counter=random_colour(rng, 0.2, 0.85),
         rocking=bool(rng.random() < 0.4),

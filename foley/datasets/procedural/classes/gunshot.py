@@ -248,7 +248,7 @@ def _draw_flash(
 ) -> None:
     left = 1 - 0.6 * since / _FLASH_S
     force = 0.6 + 0.4 * made.forces[index]
-    canvas.glow(at, 0.42 * force, made.flash, 0.9 * left)
+    canvas.glow((float(at[0]), float(at[1])), 0.42 * force, made.flash, 0.9 * left)
     rays = made.spikes[index]
     phase = np.linspace(0, 2 * np.pi, rays.size, endpoint=False)
     ahead = 0.55 + 0.45 * np.cos(phase)

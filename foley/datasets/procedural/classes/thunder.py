@@ -12,7 +12,7 @@ from foley.datasets.procedural.performance import SAMPLE_RATE_HZ, Event, Perform
 from foley.datasets.procedural.scenery import fractal, pick, random_colour, shade, tint
 from foley.datasets.procedural.sound import add_at, decay, noise, peak
 
-_GAPS_S = {"rare-a": (1.3, 2.1), "often-a": (0.6, 1.0), "medium-b": (1.0, 1.3), "often-b": (0.7, 1.15)}
+_GAPS_S = {"rare-a": (1.0, 1.7), "often-a": (0.6, 1.0), "medium-b": (1.0, 1.3), "often-b": (0.7, 1.15)}
 _LEADER_S = 0.13
 _AFTERGLOW_S = 0.5
 _MARGIN = 0.6
@@ -52,6 +52,7 @@ class _Scene:
     ground: Colour
     window: Colour
     blocks: NDArray[np.float64]
+    panes: NDArray[np.float64]
 
 
 def _zigzag(
@@ -173,10 +174,19 @@ def _draw_city(canvas: Canvas, scene: _Scene, front: Colour) -> None:
         canvas.polygon([[x, top], [x + width, top], [x + width, y + 0.3], [x, y + 0.3]], tone)
         if k % 3 == 0:
             canvas.line([[x + width / 2, top], [x + width / 2, top - 0.06]], tone, 0.006)
-        rows = np.arange(top + 0.025, y + 0.12, 0.035)
-        spots = np.stack(np.meshgrid(np.arange(x + 0.015, x + width - 0.012, 0.028), rows), axis=-1)
-        lit = spots.reshape(-1, 2)[(np.arange(spots.size // 2) * 7 + k) % 5 < 2]
-        canvas.lines(np.stack([lit, lit + np.array([0.0, 0.012])], axis=1), scene.window, 0.01)
+    canvas.lines(scene.panes, scene.window, 0.01)
+
+
+def _panes(blocks: NDArray[np.float64], horizon: float, aspect: float) -> NDArray[np.float64]:
+    """Lit windows of the houses near the picture: short upright lines, shape (n, 2, 2)."""
+    found = []
+    for k, (x, width, height) in enumerate(blocks):
+        if -0.25 < x < aspect + 0.1:
+            rows = np.arange(horizon - height + 0.025, horizon + 0.12, 0.035)
+            spots = np.stack(np.meshgrid(np.arange(x + 0.015, x + width - 0.012, 0.028), rows), axis=-1)
+            lit = spots.reshape(-1, 2)[(np.arange(spots.size // 2) * 7 + k) % 5 < 2]
+            found.append(np.stack([lit, lit + np.array([0.0, 0.012])], axis=1))
+    return np.concatenate(found)
 
 
 def _draw_sea(canvas: Canvas, scene: _Scene, front: Colour, flash: float) -> None:
@@ -308,6 +318,7 @@ def stage(rng: np.random.Generator, stage: Stage) -> Performance:
     horizon = rng.uniform(0.7, 0.86)
     calm, lit = _clouds(rng, horizon)
     xs = np.linspace(-_MARGIN, stage.aspect + _MARGIN, 22) + rng.uniform(-0.04, 0.04, 22)
+    blocks = np.column_stack([xs, rng.uniform(0.08, 0.15, 22), rng.uniform(0.05, 0.26, 22)])
     scene = _Scene(
         aspect=stage.aspect,
         horizon=horizon,
@@ -318,7 +329,8 @@ def stage(rng: np.random.Generator, stage: Stage) -> Performance:
         land=land,
         ground=random_colour(rng, 0.1, 0.5),
         window=random_colour(rng, 0.5, 1.0),
-        blocks=np.column_stack([xs, rng.uniform(0.08, 0.15, 22), rng.uniform(0.05, 0.26, 22)]),
+        blocks=blocks,
+        panes=_panes(blocks, horizon, stage.aspect),
     )
     times = _plan(rng, stage.duration_s, _GAPS_S[rate])
     strength = rng.uniform(0.5, 0.9)
