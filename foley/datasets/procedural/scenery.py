@@ -157,3 +157,44 @@ def baked(
     paint(Canvas(white, camera))
     # Where both pictures agree the paint is opaque; where they differ most there is none.
     return black, 255 - cv2.subtract(white, black).max(axis=2)
+
+
+def skyline(rng: np.random.Generator, shape: tuple[int, int], split: int, dim: float) -> NDArray[np.uint8]:
+    """Clouded sky with a row of houses and trees that stand on one line.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws colours and buildings.
+    shape : (int, int)
+        Height and width of the picture in pixels.
+    split : int
+        Row on which the houses stand; below it there is only sky to paint over.
+    dim : float
+        Brightness factor; well below 1 at night.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+    """
+    height, width = shape
+    sky, far = random_colour(rng, 0.3, 0.95), random_colour(rng, 0.1, 0.7)
+    cloud = fractal(rng, (height, width), 1.8, (1.6, 1.0))
+    picture = tint(cloud, shade(sky, 0.55 * dim), shade(sky, dim))
+    x = 0
+    while x < width:
+        wide, top = int(rng.integers(30, 90)), split - int(rng.integers(40, max(45, int(split * 0.8))))
+        wall = shade(far, dim * rng.uniform(0.5, 1.0))
+        if rng.random() < 0.7:
+            cv2.rectangle(picture, (x, top), (x + wide, split), wall, -1)
+            lit = shade(random_colour(rng, 0.5, 1.0), 1.0)
+            for wy in range(top + 8, split - 8, 18):
+                for wx in range(x + 6, x + wide - 8, 14):
+                    pane = lit if rng.random() < 0.35 else shade(wall, 0.7)
+                    cv2.rectangle(picture, (wx, wy), (wx + 6, wy + 10), pane, -1)
+        else:
+            for _ in range(14):
+                spot = (x + int(rng.integers(0, wide)), top + int(rng.integers(0, max(1, split - top))))
+                cv2.circle(picture, spot, int(rng.integers(8, 20)), shade(wall, rng.uniform(0.6, 1.1)), -1)
+        x += wide + int(rng.integers(-4, 20))
+    return picture

@@ -17,6 +17,7 @@ from foley.datasets.procedural.scenery import (
     random_colour,
     scatter,
     shade,
+    skyline,
     swell,
     tint,
 )
@@ -103,26 +104,8 @@ def _street(rng: np.random.Generator, box: tuple[float, ...], horizon: float) ->
     height = round(_TEXTURE_PX * (box[3] - box[1]))
     width = round(_TEXTURE_PX * (box[2] - box[0]))
     night = 1.0 if rng.random() < 0.6 else rng.uniform(0.3, 0.8)
-    sky, far = random_colour(rng, 0.3, 0.95), random_colour(rng, 0.1, 0.7)
-    cloud = fractal(rng, (height, width), 1.8, (1.6, 1.0))
-    picture = tint(cloud, shade(sky, 0.55 * night), shade(sky, night))
     split = round((horizon - box[1]) * _TEXTURE_PX)
-    x = 0
-    while x < width:
-        wide, top = int(rng.integers(30, 90)), split - int(rng.integers(40, max(45, int(split * 0.8))))
-        wall = shade(far, night * rng.uniform(0.5, 1.0))
-        if rng.random() < 0.7:
-            cv2.rectangle(picture, (x, top), (x + wide, split), wall, -1)
-            lit = shade(random_colour(rng, 0.5, 1.0), 1.0)
-            for wy in range(top + 8, split - 8, 18):
-                for wx in range(x + 6, x + wide - 8, 14):
-                    pane = lit if rng.random() < 0.35 else shade(wall, 0.7)
-                    cv2.rectangle(picture, (wx, wy), (wx + 6, wy + 10), pane, -1)
-        else:
-            for _ in range(14):
-                spot = (x + int(rng.integers(0, wide)), top + int(rng.integers(0, max(1, split - top))))
-                cv2.circle(picture, spot, int(rng.integers(8, 20)), shade(wall, rng.uniform(0.6, 1.1)), -1)
-        x += wide + int(rng.integers(-4, 20))
+    picture = skyline(rng, (height, width), split, night)
     picture = cv2.GaussianBlur(picture, (0, 0), 1.6)
     below = height - split
     mirror = cv2.flip(picture[max(0, split - below) : split], 0)
