@@ -1,7 +1,8 @@
 """The camera: turns a staged performance and its nuisances into frames."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import cv2
@@ -39,9 +40,7 @@ class Shot:
     n_samples: int
 
 
-def frame_ticks(
-    duration_s: float, rate: str, tick: Fraction, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def frame_ticks(duration_s: float, rate: str, tick: Fraction, rng: np.random.Generator) -> NDArray[np.int64]:
     """Time stamps of the frames of a recording, in units of `tick`.
 
     Parameters
@@ -62,7 +61,7 @@ def frame_ticks(
     """
     if rate != VARIABLE_RATE:
         interval = 1 / Fraction(rate)
-        n_frames = max(1, int(np.ceil(Fraction(duration_s).limit_denominator(10**6) / interval)))
+        n_frames = max(1, math.ceil(Fraction(duration_s).limit_denominator(10**6) / interval))
         return np.array([round(k * interval / tick) for k in range(n_frames)], dtype=np.int64)
     nominal = float(rng.choice([24.0, 29.97, 30.0]))
     n_frames = int(duration_s * nominal * 2)
@@ -113,6 +112,26 @@ def picture_at(performance: Performance, nuisances: Nuisances, shot: Shot, t_s: 
     return sensor.expose(scenery.exposure(t_s), t_s)
 
 
+def metered(performance: Performance, nuisances: Nuisances, shot: Shot) -> Nuisances:
+    """Set the exposure as a camera does: aim at the mean brightness that was drawn for this take.
+
+    Five small pictures are metered and their median is used, so a flash does not count. The gain
+    is limited to a factor of 2.5 either way: a night stays a night.
+    """
+    small = replace(shot, width_px=round(shot.width_px * 60 / shot.height_px), height_px=60, n_samples=1)
+    scenery = _Scenery(performance, nuisances, small)
+    end_s = float(shot.times_s[-1])
+    lumas = []
+    for part in (0.1, 0.3, 0.5, 0.7, 0.9):
+        graded = cv2.transform(scenery.exposure(part * end_s), nuisances.grade.astype(np.float32))
+        lumas.append(float(np.mean((graded / 255.0) ** nuisances.gamma)))
+    # Brightness before the tone curve goes by its inverse.
+    wanted = (nuisances.target_luma / 255) ** (1 / nuisances.gamma)
+    measured = max(float(np.median(lumas)), 1e-3) ** (1 / nuisances.gamma)
+    gain = float(np.clip(wanted / measured, 0.4, 2.5))
+    return replace(nuisances, grade=nuisances.grade * gain)
+
+
 class _Scenery:
     """Paints the scene through the camera."""
 
@@ -141,7 +160,8 @@ class _Scenery:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT,
         )
-        return small if shrink == 1 else cv2.resize(small, (width, height))
+        full = small if shrink == 1 else cv2.resize(small, (width, height))
+        return np.asarray(full, dtype=np.uint8)
 
     def _view(self, backdrop: Frame, camera: Matrix, t_s: float) -> Frame:
         canvas = Canvas(backdrop.copy(), camera)

@@ -1,7 +1,6 @@
 """Make the recordings of the procedural data set: file, truth and facts."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from foley.datasets.procedural.bank import open_bank
 from foley.datasets.procedural.config import VARIABLE_RATE, ProceduralConfig
 from foley.datasets.procedural.encode import FileFormat, draw_format, write_film
-from foley.datasets.procedural.film import Shot, film, frame_ticks
+from foley.datasets.procedural.film import Shot, film, frame_ticks, metered
 from foley.datasets.procedural.nuisance import Nuisances, draw_nuisances
 from foley.datasets.procedural.performance import SAMPLE_RATE_HZ, Performance, Stage, Staging, Wave
 from foley.datasets.procedural.record import Room, draw_room, dry_sound, record
@@ -154,25 +153,27 @@ def stage_take(
     duration_s = round(float(rng.uniform(config.min_duration_s, config.max_duration_s)), 3)
     layout = draw_format(rng, rate)
     ticks = frame_ticks(duration_s, rate, layout.tick, rng)
-    slow = config.motion_blur_samples > 1 and rng.random() < 0.4
+    # Below 300 lines only: in a large picture the blur is lost in the price of drawing twice.
+    slow = config.motion_blur_samples > 1 and size[1] <= 300 and rng.random() < 0.4
     nominal_s = duration_s / len(ticks)
     shot = Shot(
         width_px=size[0],
         height_px=size[1],
-        times_s=ticks * float(layout.tick),
+        times_s=ticks.astype(np.float64) * float(layout.tick),
         shutter_s=min(nominal_s, 1 / 24) * float(rng.uniform(0.35, 0.6)) if slow else 0.0,
         n_samples=config.motion_blur_samples if slow else 1,
     )
     stage = Stage(duration_s=duration_s, aspect=size[0] / size[1], held_out=held_out)
     perform = staging_of(label) if staging is None else staging
     performance = perform(numpy_generator(seed, "performance"), stage)
+    nuisances = draw_nuisances(numpy_generator(seed, "nuisance"), stage, performance.events)
     return Take(
         recording_id=recording_id,
         label=label,
         seed=seed,
         stage=stage,
         performance=performance,
-        nuisances=draw_nuisances(numpy_generator(seed, "nuisance"), stage, performance.events),
+        nuisances=metered(performance, nuisances, shot),
         room=draw_room(numpy_generator(seed, "room")),
         shot=shot,
         ticks=ticks,

@@ -140,6 +140,8 @@ class Nuisances:
         Dark things at the rim of the picture; painted in screen units (height 1).
     grade : ndarray of float64, shape (3, 4)
         Affine colour map (white balance, saturation, contrast, tint), on [0, 255].
+    target_luma : float
+        Mean brightness in [0, 255] that the camera's exposure meter aims at.
     gamma : float
         Exponent on brightness after the grade.
     vignette : float
@@ -159,6 +161,7 @@ class Nuisances:
     before: tuple[Extra, ...]
     occluders: tuple[Extra, ...]
     grade: NDArray[np.float64]
+    target_luma: float
     gamma: float
     vignette: float
     defocus_px: float
@@ -212,6 +215,7 @@ def draw_nuisances(
         before=before,
         occluders=occluders,
         grade=grade,
+        target_luma=float(rng.uniform(55, 150)),
         gamma=float(np.exp(rng.normal(0, 0.22))),
         vignette=float(rng.choice([0.0, rng.uniform(0.15, 0.55)])),
         defocus_px=float(rng.choice([0.0, rng.uniform(0.4, 1.0)])),
@@ -269,9 +273,7 @@ _TRAINING_MOVERS = ("balloon", "leaf", "bird", "lantern")
 _HELD_OUT_MOVERS = ("butterfly", "pennant", "bubble", "paper-plane")
 
 
-def _movers(
-    rng: np.random.Generator, stage: Stage, spots: Matrix
-) -> tuple[list[str], tuple[Extra, ...]]:
+def _movers(rng: np.random.Generator, stage: Stage, spots: Matrix) -> tuple[list[str], tuple[Extra, ...]]:
     names = []
     movers = []
     for _ in range(int(rng.choice([0, 1, 2], p=[0.45, 0.35, 0.2]))):
@@ -308,7 +310,9 @@ def _mover(rng: np.random.Generator, stage: Stage, spots: Matrix, name: str) -> 
                 lift, span = wing * size * 0.8, size * (1.3 if name == "bird" else 0.8)
                 for side in (-1, 1):
                     tip = [x + side * span, y - lift]
-                    canvas.polygon([[x, y - size * 0.15], tip, [x + side * size * 0.2, y + size * 0.3]], first)
+                    canvas.polygon(
+                        [[x, y - size * 0.15], tip, [x + side * size * 0.2, y + size * 0.3]], first
+                    )
                 canvas.ellipse((x, y), (size * 0.15, size * 0.35), 0.0, second)
             case "lantern":
                 hang = x + 0.5 * size * wing
@@ -397,7 +401,7 @@ def _grade(rng: np.random.Generator) -> tuple[NDArray[np.float64], str]:
     hue = np.cos(turn) * np.eye(3) + np.sin(turn) * cross + (1 - np.cos(turn)) * axis
     grey = np.outer(np.ones(3), _LUMA)
     balance = np.exp(rng.normal(0, 0.0 if tone == "mono" else 0.15, 3))
-    contrast, exposure = rng.uniform(0.65, 1.1), rng.normal(0, 22)
+    contrast = rng.uniform(0.7, 1.15)
     matrix = np.diag(balance) @ (grey + saturation * (hue - grey)) * contrast
-    offset = 128 * (1 - contrast) + exposure + np.where(tone == "tinted", rng.normal(0, 18, 3), 0.0)
+    offset = 64 * (1 - contrast) + np.where(tone == "tinted", rng.normal(0, 18, 3), 0.0)
     return np.concatenate([matrix, offset[:, None]], axis=1), tone

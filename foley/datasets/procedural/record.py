@@ -59,7 +59,9 @@ def draw_room(rng: np.random.Generator) -> Room:
     )
 
 
-def dry_sound(performance: Performance, duration_s: float, rng: np.random.Generator, bank: Bank | None) -> Wave:
+def dry_sound(
+    performance: Performance, duration_s: float, rng: np.random.Generator, bank: Bank | None
+) -> Wave:
     """Put the sound of every event and the bed on one track, without room and microphone.
 
     Parameters
@@ -179,7 +181,9 @@ def _tail(room: Room, rng: np.random.Generator) -> NDArray[np.float32]:
     n = round(room.reverberation_s * SAMPLE_RATE_HZ)
     t = np.arange(n) / SAMPLE_RATE_HZ
     gap_s = {"open": 0.004, "small": 0.002, "large": 0.008}[room.kind]
-    diffuse = rng.standard_normal(n) * np.exp(-6.9 * t / room.reverberation_s) * np.minimum(t / (4 * gap_s), 1)
+    diffuse = (
+        rng.standard_normal(n) * np.exp(-6.9 * t / room.reverberation_s) * np.minimum(t / (4 * gap_s), 1)
+    )
     for delay_s in gap_s + rng.exponential(3 * gap_s, 6):
         at = round(delay_s * SAMPLE_RATE_HZ)
         if at < n:

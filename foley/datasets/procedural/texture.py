@@ -28,7 +28,7 @@ def random_palette(rng: np.random.Generator, n_colours: int = 5) -> Palette:
     saturation = np.clip(rng.beta(1.2, 2.2) * 255 * rng.uniform(0.5, 1.4, n_colours), 0, 235)
     value = np.clip(rng.uniform(50, 225) + rng.normal(0, 45, n_colours), 18, 250)
     hsv = np.stack([hues, saturation, value], axis=1).astype(np.uint8)[None]
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0].astype(np.float32)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0], dtype=np.float32)
 
 
 def fractal(
@@ -88,9 +88,7 @@ def _stone(rng: np.random.Generator, h: int, w: int, p: Palette) -> Picture:
     seeds = np.stack([rng.uniform(0, w, n), rng.uniform(0, h, n)], axis=1).astype(np.float32)
     marks = np.full((h, w), 255, np.uint8)
     marks[np.minimum(seeds[:, 1].astype(int), h - 1), np.minimum(seeds[:, 0].astype(int), w - 1)] = 0
-    distance, owner = cv2.distanceTransformWithLabels(
-        marks, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    distance, owner = cv2.distanceTransformWithLabels(marks, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     shade = rng.random(n + 2, dtype=np.float32)[owner]
     edge = (np.abs(cv2.Laplacian(shade, cv2.CV_32F, ksize=3)) > 0.02).astype(np.float32)
     rim = 1 - 0.4 * distance / distance.max()
@@ -170,7 +168,7 @@ def _street(rng: np.random.Generator, h: int, w: int, p: Palette) -> Picture:
                 _box(canvas, wx - 0.02, wy, wx + 0.02, wy + 0.06, glass)
         x += width
     _box(canvas, 0, ground, aspect, 1.0, _colour(p[2] * 0.55))
-    return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.0)).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.0)), dtype=np.float32)
 
 
 def _hills(rng: np.random.Generator, h: int, w: int, p: Palette) -> Picture:
@@ -182,7 +180,7 @@ def _hills(rng: np.random.Generator, h: int, w: int, p: Palette) -> Picture:
         ridge = np.interp(x, np.linspace(0, w, coarse.size), coarse) * 0.2 + 0.25 + 0.15 * layer
         mask = (y > ridge[None] * h).astype(np.float32)
         image = _mix(image, p[layer] * (1.0 - 0.15 * layer), mask)
-    return cv2.GaussianBlur(image, (0, 0), 1.0)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 1.0), dtype=np.float32)
 
 
 def _shelves(rng: np.random.Generator, h: int, w: int, p: Palette) -> Picture:
