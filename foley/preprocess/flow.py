@@ -27,7 +27,7 @@ _AGREEMENT_PX = 0.6
 _MOVING_PX = 0.5
 """Slower pixels need no projection: they stay where they are."""
 _BLEND_WEIGHT = 0.08
-_N_REFINEMENTS = 1
+_MARGIN_PX = 3
 
 PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
@@ -38,11 +38,17 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class _Direction:
-    """One direction of the flow and how it is followed."""
+    """One direction of the flow and how it is followed; maps have shape (h, w)."""
 
     picture: Picture
-    flow: Map  # (h, w, 3): x, y, disagreement with the other direction
-    moving: Map  # (m, 4): x, y, flow x, flow y of the moving pixels, the fastest last
+    flow_x: Map
+    flow_y: Map
+    disagreement: Map  # with the other direction, in pixels
+    moving: tuple[Map, Map, Map, Map]  # x, y, flow x, flow y of the moving pixels, the fastest last
+
+
+Box = tuple[slice, slice]
+"""Rows and columns."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,10 @@ class PairFlow:
     ----------
     relation : str
         ``still`` (no motion to follow: blend), ``cut`` (another scene: do not mix) or ``moving``.
+    forwards, backwards : optional
+        The motion, for ``moving`` pictures.
+    box : tuple of slice
+        Where anything moves; outside, the pictures are blended.
     """
 
     first: Picture
@@ -60,6 +70,7 @@ class PairFlow:
     relation: Literal["still", "cut", "moving"]
     forwards: _Direction | None = None
     backwards: _Direction | None = None
+    box: Box = (slice(None), slice(None))
 
 
 @contextmanager
@@ -101,15 +112,17 @@ def estimate(
         return PairFlow(first, second, "still")
     search = cv2.DISOpticalFlow.create(PRESETS[preset])
     there, back = search.calc(grey[0], grey[1], None), search.calc(grey[1], grey[0], None)
-    home = _grid(*first.shape[:2])
-    carried = cv2.remap(grey[1], home + there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = _grid(*first.shape[:2])
+    carried = cv2.remap(
+        grey[1], x + there[..., 0], y + there[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     if _correlation(grey[0], carried) < cut_correlation:
         return PairFlow(first, second, "cut")
-    if max(float(np.abs(there).max()), float(np.abs(back).max())) < 0.1:
+    forwards, backwards = _direction(first, there, back), _direction(second, back, there)
+    box = _moving_box([forwards, backwards])
+    if box is None:
         return PairFlow(first, second, "still")
-    return PairFlow(
-        first, second, "moving", _direction(first, there, back, home), _direction(second, back, there, home)
-    )
+    return PairFlow(first, second, "moving", forwards, backwards, box)
 
 
 def between(pair: PairFlow, share: float) -> Picture:
@@ -135,13 +148,15 @@ def between(pair: PairFlow, share: float) -> Picture:
     blended = blend(pair.first, pair.second, share)
     if pair.relation == "still" or pair.forwards is None or pair.backwards is None:
         return blended
-    early, trust_early = _carried(pair.forwards, share)
-    late, trust_late = _carried(pair.backwards, 1 - share)
-    weight_early, weight_late = trust_early * np.float32(1 - share), trust_late * np.float32(share)
+    early, trust_early = _carried(pair.forwards, share, pair.box)
+    late, trust_late = _carried(pair.backwards, 1 - share, pair.box)
+    weight_early, weight_late = trust_early * (1 - share), trust_late * share
     carried = cv2.blendLinear(early, late, weight_early, weight_late)
     kept = weight_early + weight_late
-    kept /= kept + np.float32(_BLEND_WEIGHT)
-    return np.asarray(cv2.blendLinear(carried, blended, kept, 1 - kept), dtype=np.uint8)
+    kept /= kept + _BLEND_WEIGHT
+    ground = np.ascontiguousarray(blended[pair.box])
+    blended[pair.box] = cv2.blendLinear(carried, ground, kept, 1 - kept)
+    return blended
 
 
 def blend(first: Picture, second: Picture, share: float) -> Picture:
@@ -150,50 +165,67 @@ def blend(first: Picture, second: Picture, share: float) -> Picture:
 
 
 @lru_cache(maxsize=2)
-def _grid(height: int, width: int) -> Map:
-    """Coordinates of every pixel, shape (h, w, 2): x, y."""
+def _grid(height: int, width: int) -> tuple[Map, Map]:
+    """Coordinates x and y of every pixel, each of shape (h, w)."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.stack([x, y], axis=-1)
+    return x, y
 
 
-def _direction(picture: Picture, flow: Map, opposite: Map, home: Map) -> _Direction:
-    returned = cv2.remap(opposite, home + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    disagreement = _length(flow + returned)
-    speed = _length(flow).ravel()
+def _direction(picture: Picture, flow: Map, opposite: Map) -> _Direction:
+    x, y = _grid(*picture.shape[:2])
+    flow_x, flow_y = np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1])
+    back_x, back_y = cv2.split(
+        cv2.remap(opposite, x + flow_x, y + flow_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    )
+    speed = cv2.magnitude(flow_x, flow_y).ravel()
     moving = np.flatnonzero(speed > _MOVING_PX)
     moving = moving[np.argsort(speed[moving], kind="stable")]
-    places = np.concatenate([home.reshape(-1, 2)[moving], flow.reshape(-1, 2)[moving]], axis=1)
-    return _Direction(picture, cv2.merge([*cv2.split(flow), disagreement]), places)
+    places = (x.ravel()[moving], y.ravel()[moving], flow_x.ravel()[moving], flow_y.ravel()[moving])
+    return _Direction(picture, flow_x, flow_y, cv2.magnitude(flow_x + back_x, flow_y + back_y), places)
 
 
-def _carried(direction: _Direction, share: float) -> tuple[Picture, Map]:
-    """Picture carried `share` of its flow, and the trust in each of its pixels (0 to 1)."""
-    home = _grid(*direction.flow.shape[:2])
-    source = home - share * _projected(direction, share)
-    for _ in range(_N_REFINEMENTS):
-        motion = cv2.remap(direction.flow, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        before, source = source, home - share * motion[..., :2]
+def _moving_box(directions: list[_Direction]) -> Box | None:
+    """Box around where moving pixels are and go to, with a margin; None when nothing moves."""
+    height, width = directions[0].flow_x.shape
+    x = np.concatenate([part for d in directions for part in (d.moving[0], d.moving[0] + d.moving[2])])
+    y = np.concatenate([part for d in directions for part in (d.moving[1], d.moving[1] + d.moving[3])])
+    if x.size == 0:
+        return None
+    left, right = max(0, int(x.min()) - _MARGIN_PX), min(width, int(x.max()) + 1 + _MARGIN_PX)
+    top, bottom = max(0, int(y.min()) - _MARGIN_PX), min(height, int(y.max()) + 1 + _MARGIN_PX)
+    return slice(top, bottom), slice(left, right)
+
+
+def _carried(direction: _Direction, share: float, box: Box) -> tuple[Picture, Map]:
+    """Picture carried `share` of its flow inside `box`, and the trust in each pixel (0 to 1)."""
+    x, y = (axis[box] for axis in _grid(*direction.flow_x.shape))
+    motion_x, motion_y = _projected(direction, share, box)
+    guess_x, guess_y = x - share * motion_x, y - share * motion_y
+    motion_x, motion_y, doubt = (
+        cv2.remap(part, guess_x, guess_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for part in (direction.flow_x, direction.flow_y, direction.disagreement)
+    )
+    source_x, source_y = x - share * motion_x, y - share * motion_y
     # Where no pixel of this picture lands, the search for the source does not settle: no trust.
-    doubt = (motion[..., 2] + _length(source - before)) * np.float32(1 / _AGREEMENT_PX)
-    picture = cv2.remap(direction.picture, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    doubt = (doubt + cv2.magnitude(source_x - guess_x, source_y - guess_y)) / _AGREEMENT_PX
+    picture = cv2.remap(
+        direction.picture, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     return picture, 1 / (1 + doubt * doubt)
 
 
-def _projected(direction: _Direction, share: float) -> Map:
+def _projected(direction: _Direction, share: float, box: Box) -> tuple[Map, Map]:
     """Flow laid down where its pixels have moved to; the fastest wins, gaps keep their own flow."""
-    height, width = direction.flow.shape[:2]
-    projected = np.ascontiguousarray(direction.flow[..., :2])
-    x, y, flow_x, flow_y = direction.moving.T
-    to_x = np.rint(x + share * flow_x).astype(np.int32)
-    to_y = np.rint(y + share * flow_y).astype(np.int32)
+    projected_x, projected_y = direction.flow_x[box].copy(), direction.flow_y[box].copy()
+    height, width = projected_x.shape
+    x, y, flow_x, flow_y = direction.moving
+    to_x = np.rint(x + share * flow_x).astype(np.int32) - (box[1].start or 0)
+    to_y = np.rint(y + share * flow_y).astype(np.int32) - (box[0].start or 0)
     inside = (to_x >= 0) & (to_x < width) & (to_y >= 0) & (to_y < height)
-    projected.reshape(-1, 2)[(to_y * width + to_x)[inside]] = direction.moving[inside, 2:]
-    return projected
-
-
-def _length(vectors: Map) -> Map:
-    x, y = cv2.split(vectors)
-    return np.asarray(cv2.magnitude(x, y), dtype=np.float32)
+    place = (to_y * width + to_x)[inside]
+    projected_x.ravel()[place] = flow_x[inside]
+    projected_y.ravel()[place] = flow_y[inside]
+    return projected_x, projected_y
 
 
 def _correlation(first: Picture, second: Picture) -> float:
