@@ -129,11 +129,11 @@ class Canvas:
             return
         warped = cv2.warpPerspective(texture, matrix, size, flags=cv2.INTER_LINEAR)
         if texture.shape[2] == 4:
-            mask = warped[..., 3:].astype(np.float32) / 255
+            cover = cv2.extractChannel(warped, 3)
+            warped = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
         else:
-            full = np.full((th, tw), 255, dtype=np.uint8)
-            mask = cv2.warpPerspective(full, matrix, size)[..., None].astype(np.float32) / 255
-        self._blend(x0, y0, warped[..., :3], mask * alpha)
+            cover = cv2.warpPerspective(np.full((th, tw), 255, dtype=np.uint8), matrix, size)
+        self._blend(x0, y0, warped, cover.astype(np.float32) * np.float32(alpha / 255))
 
     def sprite(
         self, centre: Sequence[float], height: float, rgba: NDArray[np.uint8], alpha: float = 1.0
@@ -269,8 +269,7 @@ class Canvas:
 
     def _blend(self, x0: int, y0: int, colour: NDArray[np.uint8], mask: NDArray[np.float32]) -> None:
         region = self.image[y0 : y0 + colour.shape[0], x0 : x0 + colour.shape[1]]
-        weight = np.ascontiguousarray(mask[..., 0])
-        region[:] = cv2.blendLinear(np.ascontiguousarray(colour), region.copy(), weight, 1 - weight)
+        region[:] = cv2.blendLinear(colour, region.copy(), mask, 1 - mask)
 
 
 def _warped(

@@ -84,7 +84,7 @@ def _plan(rng: np.random.Generator, duration_s: float, gap_s: tuple[float, float
     times, cuts = [], []
     while t < duration_s - 0.1:
         times.append(t)
-        cuts.append(len(times) == 1 or rng.random() > 0.12)
+        cuts.append(len(times) == 1 or rng.random() > 0.16)
         gap = max(base * rng.uniform(0.85, 1.2), 0.19)
         if rng.random() < 0.10 and idle_left > 0.6:
             pause = rng.uniform(0.5, min(1.8, idle_left))
