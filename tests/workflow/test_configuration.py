@@ -1,0 +1,70 @@
+"""A wrong configuration stops the run before it plans, and names the key."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from foley import config as configuration
+from foley.errors import ConfigError
+from tests.conftest import ROOT, snakemake
+
+VALUES = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+
+
+def with_change(*path: str, value: object) -> dict:
+    over: object = value
+    for key in reversed(path):
+        over = {key: over}
+    return configuration.merge(VALUES, over)
+
+
+@pytest.mark.parametrize("name", ["smoke", "paper", "seeds3"])
+def test_every_overlay_fits(name: str) -> None:
+    configuration.read(ROOT / "config.yaml", ROOT / f"configs/{name}.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("sede",), 1, "sede: there is no such key"),
+        (("clips", "duratoin_s"), 3, r"clips\.duratoin_s: there is no such key"),
+        (("dataset",), "vegas", "dataset: 'vegas' is not one of"),
+        (("datasets", "procedural", "settings", "recordings_per_clas"), 3, "recordings_per_clas"),
+        (("experiments", "frame_sequence", "visual"), ["resnet/flow/spacetime"], "frame_sequence.visual"),
+        (("experiments", "frame_sequence", "model", "hiden"), 3, "hiden: there is no such key"),
+        (("experiments", "frame_sequence", "system"), "fram_sequence", "no systems entry is called"),
+        (("metrics", "synk"), {}, "no metrics entry is called 'synk'"),
+        (("representations", "stft", "n_ftt"), 3, "n_ftt"),
+    ],
+)
+def test_a_misspelt_key_or_name_is_named(path: tuple[str, ...], value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        configuration.parse(with_change(*path, value=value))
+
+
+def test_inheritance_in_a_circle_is_refused() -> None:
+    values = with_change("experiments", value={"frame_sequence": {"based_on": "frame_relation"}})
+    values = configuration.merge(values, {"experiments": {"frame_relation": {"based_on": "frame_sequence"}}})
+    with pytest.raises(ConfigError, match="circle"):
+        configuration.parse(values)
+
+
+def test_a_missing_and_a_broken_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such configuration file"):
+        configuration.read(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: is not YAML"):
+        configuration.read(tmp_path / "broken.yaml")
+
+
+def test_the_workflow_stops_before_planning(workflow_copy: Callable[[], Path], tmp_path: Path) -> None:
+    workflow = workflow_copy()
+    overlay = tmp_path / "typo.yaml"
+    overlay.write_text("clips: {duratoin_s: 3}\n")
+    with snakemake(workflow, tmp_path, "-n", "--configfile", str(overlay)) as process:
+        text, _ = process.communicate()
+    assert process.returncode != 0
+    assert "clips.duratoin_s: there is no such key" in text
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,149 @@
+"""The whole workflow on a handful of clips: it ends, repeats to the byte, survives a kill, reruns little."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_snakemake, snakemake
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smoke")]
+
+PICTURE = {"interpolate_frames", "make_spacetime_images", "extract_visual_features"}
+SOUND = {"denoise_audio", "cut_clips", "extract_audio_features", "average_class_spectrograms"}
+LEARN = {"train_model"}
+MAKE = {"synthesize_audio", "compute_judgements"}
+JUDGE = {"score_metric", "collect_metrics", "tabulate", "plot_figure", "write_report"}
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """A finished run: the workflow's copy, the folder it ran in."""
+
+    workflow: Path
+    directory: Path
+
+    def arguments(self) -> list[str]:
+        return ["--configfile", str(self.workflow / "configs/smoke.yaml")]
+
+    def planned(self) -> set[str]:
+        """Rules that a dry run lists."""
+        text = run_snakemake(self.workflow, self.directory, "-n", *self.arguments())
+        if "Nothing to be done" in text:
+            return set()
+        return set(re.findall(r"^(?:local)?rule (\w+):", text, re.MULTILINE)) - {"all"}
+
+
+def tables(directory: Path) -> dict[str, bytes]:
+    found = {path.name: path.read_bytes() for path in sorted((directory / "results/tables").iterdir())}
+    assert found
+    return found
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory, workflow_copy: Callable[[], Path]) -> Smoke:
+    """One uninterrupted run."""
+    finished = Smoke(workflow_copy(), tmp_path_factory.mktemp("smoke"))
+    run_snakemake(finished.workflow, finished.directory, "--cores", "2", *finished.arguments())
+    return finished
+
+
+def test_it_ends_with_every_table_figure_and_report(smoke: Smoke) -> None:
+    results = smoke.directory / "results"
+    for number in range(1, 10):
+        for ending in ("tsv", "md", "html", "tex"):
+            assert (results / f"tables/autofoley_table{number}.{ending}").stat().st_size > 0
+    assert list((results / "figures").glob("*.png"))
+    assert (results / "report.html").stat().st_size > 10_000
+
+
+def test_a_second_run_has_nothing_to_do(smoke: Smoke) -> None:
+    assert smoke.planned() == set()
+
+
+def test_no_pixels_are_kept(smoke: Smoke) -> None:
+    for kind in ("frames", "spacetime"):
+        assert not list((smoke.directory / "results/procedural" / kind).rglob("*.h5"))
+
+
+def test_a_killed_and_resumed_run_gives_the_same_tables_to_the_byte(smoke: Smoke, tmp_path: Path) -> None:
+    again = Smoke(smoke.workflow, tmp_path / "killed")
+    process = snakemake(again.workflow, again.directory, "--cores", "2", *again.arguments())
+    features = again.directory / "results/procedural/features/visual"
+    while process.poll() is None and not list(features.rglob("*.h5")):
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (again.directory / "results/tables").exists()
+    finished = {path: path.stat().st_mtime_ns for path in again.directory.glob("results/*/clips/*.h5")}
+    run_snakemake(again.workflow, again.directory, "--unlock", *again.arguments())
+    run_snakemake(again.workflow, again.directory, "--cores", "2", *again.arguments())
+    assert finished
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in finished.items()), (
+        "finished work was redone"
+    )
+    assert tables(again.directory) == tables(smoke.directory)
+
+
+EDITS = {
+    "interpolation": (
+        "foley/preprocess/interpolation.py",
+        PICTURE | LEARN | MAKE | JUDGE,
+        SOUND | {"train_sound_classifier", "download_media", "check_media"},
+    ),
+    "griffin_lim": (
+        "foley/synthesis/griffin_lim.py",
+        MAKE | JUDGE,
+        PICTURE | SOUND | LEARN | {"train_sound_classifier"},
+    ),
+}
+
+
+def edited(text: str) -> str:
+    """Change what one function of a module does: an extra statement at its start."""
+    match = re.search(r'^def \w+\((?:.|\n)*?\) -> [^\n]*:\n    (?:r?"""(?:.|\n)*?"""\n)?', text, re.MULTILINE)
+    assert match
+    return text[: match.end()] + "    edited = 1\n    del edited\n" + text[match.end() :]
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_editing_a_function_lists_what_depends_on_it_and_nothing_else(smoke: Smoke, name: str) -> None:
+    path, listed, unlisted = EDITS[name]
+    module = smoke.workflow / path
+    original = module.read_text(encoding="utf-8")
+    try:
+        module.write_text(edited(original), encoding="utf-8")
+        planned = smoke.planned()
+    finally:
+        module.write_text(original, encoding="utf-8")
+    assert listed <= planned
+    assert not planned & unlisted
+    assert smoke.planned() == set()
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_editing_a_docstring_lists_nothing(smoke: Smoke, name: str) -> None:
+    module = smoke.workflow / EDITS[name][0]
+    original = module.read_text(encoding="utf-8")
+    try:
+        module.write_text(original.replace('"""', '"""Edited. ', 1) + "\n# a comment\n", encoding="utf-8")
+        assert smoke.planned() == set()
+    finally:
+        module.write_text(original, encoding="utf-8")
+
+
+def test_a_changed_setting_reruns_what_it_configures(smoke: Smoke) -> None:
+    overlay = smoke.workflow / "configs/smoke.yaml"
+    original = overlay.read_text(encoding="utf-8")
+    try:
+        overlay.write_text(original + "\ncheck:\n  min_duration_s: 3.1\n", encoding="utf-8")
+        planned = smoke.planned()
+    finally:
+        overlay.write_text(original, encoding="utf-8")
+    assert "check_media" in planned
+    assert "download_media" not in planned
