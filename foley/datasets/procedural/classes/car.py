@@ -241,7 +241,7 @@ def _traffic(
         # Nobody halts just at the closest point, where the event would have no sharp time.
         if np.interp(at, way + 1e-6 * grid, pace) > 0.35:
             offsets.append(at)
-        at += length + rng.uniform(1.8, 6.0)
+        at += length + rng.uniform(1.6, 4.6)
     heading = float(rng.choice([-1.0, 1.0]))
     return _Traffic(grid, way, pace, np.array(offsets), heading, distance)
 

@@ -118,8 +118,8 @@ def _cliff(
         fractal(rng, (height, width), 1.2) - 0.5
     )
     light = np.gradient(relief, axis=1) - np.gradient(relief, axis=0)
-    grey = 0.25 + 0.35 * relief + 5.0 * light
-    picture = tint(grey, shade(stone, 0.12 * dim), shade(stone, 1.25 * dim))
+    grey = 0.3 + 0.35 * relief + 4.0 * light
+    picture = tint(grey, shade(stone, 0.2 * dim), shade(stone, 1.35 * dim))
 
     def pixel(x: float, y: float) -> tuple[int, int]:
         return round((x - box[0]) * _UNIT_PX), round((y - box[1]) * _UNIT_PX)
