@@ -126,9 +126,10 @@ def _clouds(rng: np.random.Generator, horizon: float) -> tuple[NDArray[np.uint8]
     base = np.clip((height / horizon - 0.45) / 0.4, 0, 1)
     cloud = 0.35 + 0.35 * billow + 1.6 * relief - 0.25 * np.exp(-(((height - 0.42 * horizon) / 0.14) ** 2))
     grey = np.clip(cloud * (1 - 0.8 * base) + 0.8 * base * (0.55 + 0.35 * height), 0, 1)
-    dark, light = random_colour(rng, 0.03, 0.25), random_colour(rng, 0.35, 0.95, 0.6)
+    dark, light = random_colour(rng, 0.02, 0.15), random_colour(rng, 0.25, 0.6, 0.7)
     calm = tint(grey, dark, light)
-    lit = tint(np.clip(grey * 1.25 + 0.15, 0, 1), shade(light, 0.5), shade(light, 1.7))
+    # Not much brighter: the sky must leave the bolt its contrast on film.
+    lit = tint(np.clip(grey * 1.2 + 0.1, 0, 1), shade(light, 0.45), shade(light, 1.3))
     return calm, lit
 
 
@@ -145,7 +146,7 @@ def _bolt_light(bolt: _Bolt, t_s: float) -> float:
 
 
 def _draw_bolt(canvas: Canvas, bolt: _Bolt, light: float, colour: Colour) -> None:
-    width = 0.006 + 0.008 * bolt.force
+    width = 0.007 + 0.009 * bolt.force
     canvas.line(bolt.channel, colour, width * 5, 0.22 * light)
     canvas.line(bolt.channel, colour, width * 2.4, 0.5 * light)
     for branch in bolt.branches:
@@ -254,7 +255,7 @@ def _painter(scene: _Scene, bolts: list[_Bolt], flickers: list[_Flicker]) -> Cal
         flash = max((k * (0.5 + 0.5 * b.force) for k, b in zip(lights, bolts, strict=True)), default=0.0)
         sky = scene.clouds
         if flash > 0:
-            sky = cv2.addWeighted(scene.clouds, 1 - 0.8 * flash, scene.clouds_lit, 0.8 * flash, 0)
+            sky = cv2.addWeighted(scene.clouds, 1 - 0.7 * flash, scene.clouds_lit, 0.7 * flash, 0)
         shift = scene.drift * t_s
         wide = scene.clouds.shape[1] / scene.clouds.shape[0]
         canvas.backdrop((shift - 0.2, -0.02, shift - 0.2 + wide, 0.98), sky)
@@ -266,7 +267,7 @@ def _painter(scene: _Scene, bolts: list[_Bolt], flickers: list[_Flicker]) -> Cal
                 canvas.glow(place, flicker.radius, scene.light, flicker.strength * glow)
         for bolt, light in zip(bolts, lights, strict=True):
             if light > 0:
-                canvas.glow(bolt.channel[0], 0.2 + 0.25 * bolt.force, scene.light, 0.8 * light)
+                canvas.glow(bolt.channel[0], 0.2 + 0.2 * bolt.force, scene.light, 0.45 * light)
                 _draw_bolt(canvas, bolt, light, scene.light)
             elif 0 < bolt.time_s - t_s < _LEADER_S:
                 _draw_leader(canvas, bolt, 1 - (bolt.time_s - t_s) / _LEADER_S, scene.light)
