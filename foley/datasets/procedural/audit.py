@@ -8,6 +8,7 @@ change when an event happens, do training and held-out recordings share what the
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from foley.datasets.procedural.film import Frame, Shot, picture_at
+from foley.datasets.procedural.film import Frame, Shot, film
 from foley.datasets.procedural.make import Take, read_intensity, read_truth
 from foley.media.audio import read_audio
 from foley.media.video import read_frames
@@ -129,44 +130,40 @@ def onset_errors(facts: Facts, folder: Path, apart_s: float = 0.12) -> NDArray[n
 
 
 def change_at_events(
-    take: Take, reach: float = 0.16, span_s: float = 0.2, size: int = 96
+    take: Take, reach: float = 0.16, span_s: float = 0.2, size: int = 96, within_s: float = 4.0
 ) -> tuple[float, float]:
     """How much the picture changes at the events of a take, and away from them.
 
     Changes are mean absolute grey differences between pictures 40 ms apart, inside a box of
     `reach` picture heights around the position of each event; away from events means more than
-    `span_s` from each, at the same boxes.
+    `span_s` from each, at the same boxes. Only the first `within_s` seconds are filmed.
 
     Returns
     -------
     at, away : float
         Grey levels; NaN where there is nothing to measure.
     """
-    events = take.performance.events
-    grid = np.arange(0.05, take.stage.duration_s - 0.1, 0.04)
-    times = np.array([event.time_s for event in events])
-    if not events:
-        return float("nan"), float("nan")
-    pictures = [_grey(take, float(t), size) for t in grid]
+    times = np.array([event.time_s for event in take.performance.events])
+    grid = np.arange(0.0, min(take.stage.duration_s, within_s), 0.04)
+    shot = replace(small_shot(take, size), times_s=grid, n_samples=1)
+    frames = film(take.performance, take.nuisances, shot, np.random.default_rng(0))
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for _, frame in frames]
+    change = [np.abs(b - a) for a, b in pairwise(grey)]
+    middle = (grid[1:] + grid[:-1]) / 2
     at, away = [], []
-    for event in events[:: max(1, len(events) // 6)]:
+    for event in take.performance.events:
+        if event.time_s > within_s:
+            continue
         camera = take.nuisances.camera.matrix(event.time_s, size)
         x, y = camera @ np.array([event.x, event.y, 1.0])
         r = reach * size
         box = np.s_[max(0, int(y - r)) : int(y + r) + 1, max(0, int(x - r)) : int(x + r) + 1]
-        for k in range(1, len(grid)):
-            difference = float(np.mean(np.abs(pictures[k][box] - pictures[k - 1][box])))
-            middle = (grid[k] + grid[k - 1]) / 2
-            if abs(middle - event.time_s) < 0.06:
-                at.append(difference)
-            elif np.abs(times - middle).min() > span_s:
-                away.append(difference)
+        for difference, time_s in zip(change, middle, strict=True):
+            if abs(time_s - event.time_s) < 0.06:
+                at.append(float(difference[box].mean()))
+            elif np.abs(times - time_s).min() > span_s:
+                away.append(float(difference[box].mean()))
     return (float(np.mean(at)) if at else float("nan")), (float(np.mean(away)) if away else float("nan"))
-
-
-def _grey(take: Take, t_s: float, size: int) -> NDArray[np.float32]:
-    frame = picture_at(take.performance, take.nuisances, small_shot(take, size), t_s, round(t_s * 1000))
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.float32)
 
 
 def blind_timing(

@@ -154,7 +154,7 @@ def stage_take(
     layout = draw_format(rng, rate)
     ticks = frame_ticks(duration_s, rate, layout.tick, rng)
     # Below 300 lines only: in a large picture the blur is lost in the price of drawing twice.
-    slow = config.motion_blur_samples > 1 and size[1] <= 300 and rng.random() < 0.4
+    slow = config.motion_blur_samples > 1 and size[1] <= 300 and rng.random() < 0.3
     nominal_s = duration_s / len(ticks)
     shot = Shot(
         width_px=size[0],
