@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 from pydantic import ValidationError
 
-from foley.datasets.procedural.bank import bank_files, choose_takes, loop, match_level, slice_at_onsets
+from foley.datasets.procedural.bank import bank_files, choke, choose_takes, loop, match_level, slice_at_onsets
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.datasets.procedural.film import Shot, film, frame_ticks, metered, picture_at
 from foley.datasets.procedural.make import (
@@ -290,6 +290,25 @@ def test_levels_match():
     loud, quiet = click(0) * 0.9, click(0)[:2000] * 0.01
     assert np.abs(match_level(quiet, loud)).max() == pytest.approx(0.9, rel=0.02)
     assert not match_level(quiet, np.zeros(2000, np.float32)).any()
+
+
+def test_a_take_makes_room_for_the_next_event():
+    long = np.ones(48_000, np.float32)
+    short = choke(long, 0.2)
+    assert short.size == 9_600
+    assert short[0] == 1
+    assert short[-1] == 0
+    assert choke(long, 2.0) is long
+
+
+def test_loop_evens_out_the_level():
+    rng = np.random.default_rng(1)
+    wave = rng.standard_normal(240_000).astype(np.float32)
+    wave[:48_000] *= 0.001
+    wave[120_000:] *= 0.5
+    level = np.sqrt((loop(wave, 192_000, rng).reshape(20, -1) ** 2).mean(axis=1))
+    assert level.min() > 0.7
+    assert level.max() < 1.4
 
 
 def test_loop_is_seamless():

@@ -14,7 +14,7 @@ from foley.errors import ConfigError, MediaError
 
 _ENDINGS = {".wav", ".ogg", ".flac", ".mp3", ".aif", ".aiff"}
 _FOLDERS = {"cutting": ("cutting", "chopping"), "waterfall": ("waterfall", "water")}
-_LONGEST_TAKE_S = 1.5
+_LONGEST_TAKE_S = 3.0
 _SHORTEST_BED_S = 1.5
 _HOP = 48  # 1 ms: takes start where the sound starts
 
@@ -149,8 +149,27 @@ def match_level(take: Wave, reference: Wave) -> Wave:
     return np.asarray(take * (wanted / own if own > 0 else 0.0), dtype=np.float32)
 
 
+def choke(take: Wave, room_s: float) -> Wave:
+    """Fade a take out before the next event, `room_s` seconds later, so that it can be heard too.
+
+    At least 80 ms are kept; the fade takes the last 40 % of what is left.
+    """
+    n = round(max(room_s, 0.08) * SAMPLE_RATE_HZ)
+    if take.size <= n:
+        return take
+    cut = take[:n].copy()
+    fade = round(0.4 * n)
+    cut[n - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+    return cut
+
+
 def loop(wave: Wave, n_samples: int, rng: np.random.Generator) -> Wave:
-    """Repeat `wave` with cross-fades of 100 ms from a random start; unit RMS, shape (n_samples,)."""
+    """Repeat the steady part of `wave` from a random start; unit RMS, shape (n_samples,).
+
+    Quiet ends are cut off, slow changes of level are evened out (the scene brings its own intensity
+    curve), and repetitions are cross-faded over 100 ms.
+    """
+    wave = _steady(wave)
     fade = min(round(0.1 * SAMPLE_RATE_HZ), wave.size // 3)
     ramp = np.sqrt(np.linspace(0, 1, max(fade, 1), dtype=np.float32))
     start = int(rng.integers(wave.size))
@@ -166,6 +185,22 @@ def loop(wave: Wave, n_samples: int, rng: np.random.Generator) -> Wave:
     out = out[:n_samples]
     rms = float(np.sqrt(np.mean(out.astype(np.float64) ** 2)))
     return np.asarray(out / rms if rms > 0 else out, dtype=np.float32)
+
+
+def _steady(wave: Wave) -> Wave:
+    """Cut off what is 12 dB under the median level at both ends; even out half seconds by up to 10 dB."""
+    block = SAMPLE_RATE_HZ // 10
+    n = wave.size // block
+    if n < 5:
+        return wave
+    level = np.sqrt((wave[: n * block].astype(np.float64).reshape(n, block) ** 2).mean(axis=1) + 1e-12)
+    loud = np.flatnonzero(level > np.median(level) / 4)
+    level = level[loud[0] : loud[-1] + 1]
+    kept = wave[loud[0] * block : (loud[-1] + 1) * block]
+    smooth = np.convolve(np.pad(level, 2, mode="edge"), np.full(5, 0.2), "valid")
+    gain = np.clip(np.median(smooth) / smooth, 0.3, 3.0)
+    middles = (np.arange(gain.size) + 0.5) * block
+    return np.asarray(kept * np.interp(np.arange(kept.size), middles, gain), dtype=np.float32)
 
 
 def _read(path: Path) -> Wave:

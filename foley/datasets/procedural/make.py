@@ -143,7 +143,7 @@ def stage_take(
     Take
     """
     rng = numpy_generator(seed, "format")
-    weights = 1.0 / (1.0 + np.arange(len(config.frame_sizes_px)))
+    weights = (1.0 + np.arange(len(config.frame_sizes_px))) ** -1.5
     size = config.frame_sizes_px[int(rng.choice(len(weights), p=weights / weights.sum()))]
     rate = str(rng.choice(config.frame_rates))
     if rate != VARIABLE_RATE and Fraction(rate) > 40 and size[1] > 300:

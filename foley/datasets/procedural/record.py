@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from foley.datasets.procedural.bank import Bank, choose_takes, loop, match_level
+from foley.datasets.procedural.bank import Bank, choke, choose_takes, loop, match_level
 from foley.datasets.procedural.performance import SAMPLE_RATE_HZ, Performance, Wave
 from foley.datasets.procedural.sound import add_at
 
@@ -84,7 +84,12 @@ def dry_sound(
     hits = [performance.hit(event, rng) for event in performance.events]
     if bank is not None:
         order = choose_takes(len(hits), len(bank.takes), rng)
-        hits = [match_level(bank.takes[k], hit) for k, hit in zip(order, hits, strict=True)]
+        heard = [event.heard_s for event in performance.events]
+        rooms = np.diff(np.array([*heard, duration_s]))
+        hits = [
+            choke(match_level(bank.takes[k], hit), float(room))
+            for k, hit, room in zip(order, hits, rooms, strict=True)
+        ]
     for event, hit in zip(performance.events, hits, strict=True):
         add_at(track, hit, event.heard_s)
     if performance.bed is not None:
