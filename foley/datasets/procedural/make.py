@@ -153,9 +153,10 @@ def stage_take(
     duration_s = round(float(rng.uniform(config.min_duration_s, config.max_duration_s)), 3)
     layout = draw_format(rng, rate)
     ticks = frame_ticks(duration_s, rate, layout.tick, rng)
-    # Below 300 lines only: in a large picture the blur is lost in the price of drawing twice.
-    slow = config.motion_blur_samples > 1 and size[1] <= 300 and rng.random() < 0.3
     nominal_s = duration_s / len(ticks)
+    # Large or fast pictures stay sharp: there the blur is not worth the price of drawing twice.
+    worth_it = config.motion_blur_samples > 1 and size[1] <= 300 and nominal_s > 0.025
+    slow = worth_it and rng.random() < 0.35
     shot = Shot(
         width_px=size[0],
         height_px=size[1],
