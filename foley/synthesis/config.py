@@ -1,0 +1,15 @@
+"""Settings of the inverse of the spectrogram. Light: imports no numerical code."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SynthesisConfig(BaseModel):
+    """How a waveform is made from magnitudes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_iterations: int = Field(16, ge=0, description="Griffin-Lim iterations (AutoFoley, section III-C: 16)")
+    phase: Literal["zero", "random"] = Field("zero", description="phase to start from")
+    momentum: float = Field(0.0, ge=0, description="of the fast variant; 0 is Griffin and Lim's own")
