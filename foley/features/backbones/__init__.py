@@ -1,0 +1,7 @@
+"""Image networks: one module each, named in the registry.
+
+A module exposes ``DIM`` (length of a feature), ``INPUT_PX`` (the size it was trained at),
+``MEAN`` and ``SPREAD`` (normalisation of RGB values of 0 to 255), ``WEIGHTS`` (where weights come
+from and their licence) and ``build(config) -> nn.Module``, which takes uint8 RGB pictures
+(batch, h, w, 3) and gives the globally averaged output of the last convolution (batch, DIM).
+"""
