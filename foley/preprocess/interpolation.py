@@ -90,7 +90,7 @@ def interpolate_clip(
     config : InterpolationConfig
         Method and rate.
     wanted : ndarray of int, optional
-        Only these pictures are made (the same, bit for bit); the rest are left black.
+        Only these pictures are asked for (the same, bit for bit); the rest may be left black.
 
     Returns
     -------

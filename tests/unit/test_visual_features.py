@@ -187,7 +187,7 @@ def films(tmp_path):
 
 INTERPOLATION = InterpolationConfig(fps=60)
 SPACETIME = SpacetimeConfig(every=3)
-LITE = BackboneConfig(network="efficientnet_lite0", input_px=32, every=6, batch_size=4)
+LITE = BackboneConfig(network="efficientnet_lite0", input_px=32, every=6, batch_size=4, engine="torch")
 
 
 def through_files(folder):
