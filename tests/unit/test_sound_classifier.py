@@ -22,7 +22,7 @@ from foley.training.sound_classifier_config import SoundClassifierConfig
 RATE_HZ = 8000
 DURATION_S = 0.8
 CONFIG = SoundClassifierConfig(
-    n_fft=512, n_mels=24, width=6, epochs=16, batch_size=12, crop_s=0.6, range_db=60.0, floor_db=10.0
+    n_fft=512, n_mels=24, width=6, epochs=16, batch_size=8, crop_s=0.6, range_db=60.0, floor_db=10.0
 )
 LABELS = ("hum", "knocks", "rush")
 
