@@ -24,7 +24,8 @@ from foley.preprocess.denoise import DenoiseConfig
 from foley.preprocess.interpolation import InterpolationConfig
 from foley.preprocess.spacetime import SpacetimeConfig
 from foley.report.config import ReportConfig
-from foley.training.config import ExperimentConfig, SoundClassifierConfig
+from foley.training.config import ExperimentConfig
+from foley.training.sound_classifier_config import SoundClassifierConfig
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
@@ -88,8 +89,6 @@ class Config(_Block):
                     raise ValueError(f"{block}.{name}: a name holds lower-case letters, digits and _ only")
         if self.dataset not in self.datasets:
             raise ValueError(f"dataset: {self.dataset!r} is not one of datasets ({', '.join(self.datasets)})")
-        if self.sound_classifier.representation not in self.representations:
-            raise ValueError(f"sound_classifier.representation: no {self.sound_classifier.representation!r}")
         for name, experiment in self.experiments.items():
             self._experiment_fits(name, experiment)
         return self
@@ -123,6 +122,20 @@ class Config(_Block):
         for name, experiment in self.experiments.items():
             _check(f"experiments.{name}.model", "systems", experiment.system, "Config", experiment.model)
         return self
+
+    def pipeline(self, experiment: str) -> dict[str, Any]:
+        """Settings of the stages that make what an experiment sees and learns, as JSON-like values."""
+        entry = self.experiments[experiment]
+        parts = [name.split("/") for name in entry.visual]
+        return {
+            "clip_duration_s": self.clips.duration_s,
+            "size_px": self.picture.size_px,
+            "spacetime": self.spacetime.model_dump(mode="json"),
+            "backbones": {b: self.backbones[b].model_dump(mode="json") for b, _, _ in parts},
+            "interpolations": {i: self.interpolations[i].model_dump(mode="json") for _, i, _ in parts},
+            "representation": self.representations[entry.representation].model_dump(mode="json"),
+            "synthesis": entry.synthesis.model_dump(mode="json"),
+        }
 
 
 def _check(where: str, kind: str, name: str, class_name: str, settings: Mapping[str, Any]) -> None:

@@ -161,3 +161,18 @@ def experiment_representation(wildcards):
 def tables_code():
     """Digest of every table module and of the tabulating code."""
     return stage_code("tabulate", *registry.REGISTRY["tables"].values())
+
+
+def training_settings(wildcards):
+    """What decides an experiment's trained model."""
+    return CONFIG.experiments[wildcards.experiment].trained_by()
+
+
+def synthesis_settings(wildcards):
+    """What decides the sound that a trained model makes."""
+    return CONFIG.experiments[wildcards.experiment].model_dump(mode="json", include={"visual", "synthesis"})
+
+
+def experiment_pipeline(wildcards):
+    """Settings of the stages before an experiment; kept with its model."""
+    return CONFIG.pipeline(wildcards.experiment)

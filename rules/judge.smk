@@ -61,3 +61,50 @@ rule tabulate:
         code=tables_code(),
     script:
         "../workflow_scripts/tabulate.py"
+
+
+rule plot_figure:
+    """Draw one figure."""
+    input:
+        metrics=f"results/{DATASET}/metrics.tsv",
+        sounds=run_files("sound.h5"),
+        facts=run_files("model.json"),
+        curves=run_files("curve.jsonl"),
+        clips=expand(f"results/{DATASET}/clips/{{shard}}.h5", shard=SHARDS),
+        rows=expand(f"results/{DATASET}/clips/{{shard}}.tsv", shard=SHARDS),
+        events=expand(f"results/{DATASET}/clips/{{shard}}.events.tsv", shard=SHARDS),
+    output:
+        figure="results/figures/{figure}.png",
+    log:
+        "results/logs/plot_figure/{figure}.log",
+    conda:
+        "../envs/foley.yaml"
+    params:
+        results_dir="results",
+        data_dir=CONFIG.data_dir,
+        dataset=DATASET,
+        experiments={name: list(entry.seeds) for name, entry in CONFIG.experiments.items()},
+        report=CONFIG.report.model_dump(mode="json"),
+        code=stage_code("plot_figure"),
+    script:
+        "../workflow_scripts/plot_figure.py"
+
+
+rule write_report:
+    """Put tables, figures and provenance on one page."""
+    input:
+        tables="results/tables",
+        figures=figure_files(),
+        facts=run_files("model.json"),
+        failures=f"results/{DATASET}/failures.tsv",
+    output:
+        report="results/report.html",
+    log:
+        "results/logs/write_report.log",
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config=CONFIG.model_dump(mode="json"),
+        code=stage_code("write_report"),
+    script:
+        "../workflow_scripts/write_report.py"

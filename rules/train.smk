@@ -73,7 +73,8 @@ rule train_model:
     resources:
         gpu=GPU,
     params:
-        config=lambda wildcards: CONFIG.experiments[wildcards.experiment].trained_by(),
+        config=training_settings,
+        pipeline=experiment_pipeline,
         base_seed=CONFIG.seed,
         n_threads=CONFIG.threads_per_job,
         device=CONFIG.device,

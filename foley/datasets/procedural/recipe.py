@@ -1,0 +1,129 @@
+"""The procedural data set as the workflow sees it: a list of recordings, and how to make them."""
+
+import logging
+from pathlib import Path
+
+from foley.datasets.procedural.config import ProceduralConfig
+from foley.errors import FoleyError
+from foley.media.reasons import OK, Reason
+from foley.provenance import config_digest, file_sha256
+from foley.store.files import read_json
+from foley.store.manifests import Event, Medium, Source, encode_path
+from foley.store.shards import shard_of
+
+logger = logging.getLogger(__name__)
+
+Settings = ProceduralConfig
+
+
+def list_sources(settings: ProceduralConfig, *, n_shards: int, data_dir: Path, seed: int) -> list[Source]:
+    """List the recordings that the configuration asks for.
+
+    Parameters
+    ----------
+    settings : ProceduralConfig
+        Its own seed freezes the data, whatever the run's seed is.
+    n_shards : int
+    data_dir, seed
+        Not looked at.
+
+    Returns
+    -------
+    list of Source
+        Recordings made from held-out parts are the published test split.
+    """
+    from foley.datasets.procedural.make import list_recordings
+
+    return [
+        Source(
+            recording_id=recording_id,
+            label=label,
+            shard=shard_of(recording_id, n_shards),
+            origin="procedural",
+            location=f"seed={own_seed};held_out={held_out}",
+            split="test" if held_out else "train",
+            licence="Apache-2.0 (made by code)",
+        )
+        for recording_id, label, own_seed, held_out in list_recordings(settings)
+    ]
+
+
+def fetch(
+    settings: ProceduralConfig, sources: list[Source], *, data_dir: Path, seed: int
+) -> tuple[list[Medium], list[Event]]:
+    """Render the recordings of one shard; what an earlier run rendered whole is kept.
+
+    Parameters
+    ----------
+    settings : ProceduralConfig
+    sources : list of Source
+    data_dir : Path
+        Files go to a folder in it that is named after the settings, so two settings never mix.
+    seed : int
+        Not looked at.
+
+    Returns
+    -------
+    media : list of Medium
+    events : list of Event
+        When each event is heard, ``source="generated"``.
+    """
+    from foley.datasets.procedural.make import make_recording, read_truth
+
+    folder = Path(f"procedural-{config_digest(settings.model_dump(mode='json'))}")
+    media, events = [], []
+    for source in sources:
+        place = folder / source.shard
+        facts_path = data_dir / place / f"{source.recording_id}.json"
+        options = dict(part.split("=") for part in source.location.split(";"))
+        try:
+            if facts_path.is_file() and _is_whole(facts_path):
+                facts = read_json(facts_path)
+            else:
+                facts = make_recording(
+                    source.recording_id,
+                    source.label,
+                    int(options["seed"]),
+                    options["held_out"] == "True",
+                    settings,
+                    data_dir / place,
+                )
+            truth = read_truth(data_dir / place, source.recording_id)
+        except FoleyError as error:
+            media.append(_medium(source, "", "", Reason.RENDER_ERROR, str(error)))
+            continue
+        path = encode_path(place / facts["path"])
+        media.append(_medium(source, path, facts["sha256"], OK, ""))
+        events += [
+            Event(
+                clip_id=source.recording_id,
+                time_s=row.heard_s,
+                kind=row.kind,
+                material=row.material,
+                source="generated",
+                force=row.force,
+            )
+            for row in truth
+        ]
+    return media, events
+
+
+def _is_whole(facts_path: Path) -> bool:
+    """True when the film that the facts speak of is there, unchanged."""
+    facts = read_json(facts_path)
+    film = facts_path.parent / facts["path"]
+    return film.is_file() and file_sha256(film) == facts["sha256"]
+
+
+def _medium(source: Source, path: str, sha256: str, status: str, detail: str) -> Medium:
+    return Medium(
+        recording_id=source.recording_id,
+        label=source.label,
+        shard=source.shard,
+        group=source.group,
+        split=source.split,
+        path=path,
+        sha256=sha256,
+        status=str(status),
+        detail=" ".join(detail.split()),
+    )

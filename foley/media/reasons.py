@@ -1,0 +1,80 @@
+"""The closed list of reasons why a medium cannot be used: the codes of the failure ledger."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Reason code; its text is what ledgers and :class:`~foley.errors.MediaError` carry."""
+
+    # Getting it
+    UNAVAILABLE = "unavailable"
+    PRIVATE = "private"
+    REGION = "region"
+    REMOVED = "removed"
+    RATE_LIMIT = "rate_limit"
+    NETWORK = "network"
+    RENDER_ERROR = "render_error"
+    # The file itself
+    MISSING_FILE = "missing_file"
+    EMPTY_FILE = "empty_file"
+    UNSAFE_PATH = "unsafe_path"
+    CHANGED = "changed"
+    NOT_MEDIA = "not_media"
+    DECODE_ERROR = "decode_error"
+    # What is in it
+    NO_VIDEO = "no_video"
+    NO_AUDIO = "no_audio"
+    TOO_SHORT = "too_short"
+    SILENT = "silent"
+    STILL = "still"
+
+
+OK = "ok"
+"""Status of a medium that can be used."""
+
+_CURES = {
+    Reason.UNAVAILABLE: "the address gives nothing; remove it from the list or find a mirror",
+    Reason.PRIVATE: "ask the owner for access, or remove it from the list",
+    Reason.REGION: "fetch it from a region where it is offered, or remove it from the list",
+    Reason.REMOVED: "it is gone; remove it from the list",
+    Reason.RATE_LIMIT: "wait and run again; finished items are kept",
+    Reason.NETWORK: "check the connection and run again; finished items are kept",
+    Reason.RENDER_ERROR: "report the recording id and the seed: a generator must not fail",
+    Reason.MISSING_FILE: "restore the file or remove it from the data set",
+    Reason.EMPTY_FILE: "fetch the file again",
+    Reason.UNSAFE_PATH: "copy the file into the data folder in place of a link that leaves it",
+    Reason.CHANGED: "the file is not the one that was acquired; run the acquisition again",
+    Reason.NOT_MEDIA: "replace it by an audio or video file; the content decides, not the ending",
+    Reason.DECODE_ERROR: "fetch the file again or re-encode it",
+    Reason.NO_VIDEO: "use a file with a moving picture",
+    Reason.NO_AUDIO: "use a file with sound",
+    Reason.TOO_SHORT: "use a longer recording or a smaller minimum duration",
+    Reason.SILENT: "use a recording whose sound track is not empty",
+    Reason.STILL: "use a recording whose picture moves",
+}
+
+
+def cure(reason: str) -> str:
+    """Say what a person can do about a reason code.
+
+    Parameters
+    ----------
+    reason : str
+        One of :class:`Reason`.
+
+    Returns
+    -------
+    str
+        Half a sentence.
+
+    Raises
+    ------
+    ValueError
+        If there is no such reason.
+
+    Examples
+    --------
+    >>> cure("empty_file")
+    'fetch the file again'
+    """
+    return _CURES[Reason(reason)]

@@ -1,0 +1,200 @@
+"""What every system is: a network that looks at features and says what sounds.
+
+A system's module exposes ``Config`` (frozen pydantic) and ``System``. The training loop asks a
+system for its optimisers and lets it take one step a batch, so that systems with several networks
+(GANs) or other losses need nothing but their own module.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Shapes and rates of what a system sees and must make.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Labels, in the order of class indices.
+    visual_dims : tuple of int
+        Width of each visual feature.
+    n_visual_steps : tuple of int
+        Time steps of each visual feature.
+    visual_hz : tuple of float
+        Time steps per second of each visual feature.
+    n_bins, n_audio_frames : int
+        Shape of the target representation.
+    sample_rate_hz : int
+        Sample rate of waveforms.
+    duration_s : float
+        Length of a clip.
+    """
+
+    classes: tuple[str, ...]
+    visual_dims: tuple[int, ...]
+    n_visual_steps: tuple[int, ...]
+    visual_hz: tuple[float, ...]
+    n_bins: int
+    n_audio_frames: int
+    sample_rate_hz: int
+    duration_s: float
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of a clip."""
+        return round(self.duration_s * self.sample_rate_hz)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several clips at once.
+
+    Parameters
+    ----------
+    visual : tuple of Tensor, each (batch, n_visual_steps, dim)
+        Visual features, float32.
+    labels : Tensor, (batch,)
+        Class indices; -1 where unknown.
+    target : Tensor or None, (batch, n_bins, n_audio_frames)
+        Representation of the recorded sound; ``None`` when predicting.
+    waveform : Tensor or None, (batch, n_samples)
+        Recorded sound, for systems that learn or play waveforms.
+    """
+
+    visual: tuple[Tensor, ...]
+    labels: Tensor
+    target: Tensor | None = None
+    waveform: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a system makes of a batch; what it does not make is ``None``.
+
+    Parameters
+    ----------
+    probabilities : Tensor or None, (batch, n_classes)
+    spectrogram : Tensor or None, (batch, n_bins, n_audio_frames)
+        In the target representation.
+    waveform : Tensor or None, (batch, n_samples)
+    """
+
+    probabilities: Tensor | None = None
+    spectrogram: Tensor | None = None
+    waveform: Tensor | None = None
+
+
+class System(nn.Module, ABC):
+    """Base of every system.
+
+    Parameters
+    ----------
+    spec : DataSpec
+        Shapes of the data.
+    averages : Tensor, (n_classes, n_bins, n_audio_frames)
+        Mean representation of each class over the training clips. Stored in the model, so that a
+        trained model needs nothing else.
+    """
+
+    spec: DataSpec
+    averages: Tensor
+    trained: bool = True
+    """False for systems that learn nothing."""
+
+    def __init__(self, spec: DataSpec, averages: Tensor) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("averages", averages)
+
+    def prepare(self, features: tuple[NDArray[np.float16], ...]) -> None:
+        """Look at all training features once, before training (for example to standardise).
+
+        Parameters
+        ----------
+        features : tuple of ndarray, each (n_clips, n_visual_steps, dim)
+            One entry a visual feature.
+        """
+
+    def optimisers(self, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:
+        """Make the optimisers; Adam on everything by default."""
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        return {"adam": torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)}
+
+    @abstractmethod
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Compute the parts of the loss; ``total`` is what is descended."""
+
+    def step(
+        self,
+        batch: Batch,
+        optimisers: Mapping[str, torch.optim.Optimizer],
+        generator: torch.Generator,
+        clip_norm: float | None,
+    ) -> dict[str, float]:
+        """Take one optimisation step; systems with several optimisers override this.
+
+        Parameters
+        ----------
+        batch : Batch
+        optimisers : mapping
+            What :meth:`optimisers` made.
+        generator : torch.Generator
+            The only source of randomness.
+        clip_norm : float or None
+            Largest norm of the gradient.
+
+        Returns
+        -------
+        dict of str to float
+            Loss parts for the training curve.
+        """
+        (optimiser,) = optimisers.values()
+        optimiser.zero_grad(set_to_none=True)
+        parts = self.losses(batch, generator)
+        parts["total"].backward()  # type: ignore[no-untyped-call]
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters(), clip_norm)
+        optimiser.step()
+        return {name: float(value.detach()) for name, value in parts.items()}
+
+    @abstractmethod
+    def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
+        """Make what the system makes; called in evaluation mode, without gradients.
+
+        The recorded sound in `batch` is not to be looked at, except by the system that plays it.
+        """
+
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+class Standardiser(nn.Module):
+    """Shift and scale features to zero mean and unit variance, as measured on the training clips."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+
+    def measure(self, features: NDArray[Any]) -> None:
+        """Set mean and scale from features (n_clips, n_steps, dim); constant ones are only shifted."""
+        flat = torch.from_numpy(features.reshape(-1, features.shape[-1]).astype(np.float32))
+        spread = flat.std(dim=0)
+        self.mean.copy_(flat.mean(dim=0))
+        self.scale.copy_(torch.where(spread > 1e-6, 1 / spread.clamp(min=1e-6), torch.ones_like(spread)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Standardise features (..., dim)."""
+        return (features - self.mean) * self.scale

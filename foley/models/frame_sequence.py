@@ -1,0 +1,190 @@
+"""AutoFoley's Frame-Sequence Network: space-time features, a Fast-Slow LSTM, a sound at every step.
+
+Ghose and Prevost 2020, section III-B.1. Input at step t is the feature of the space-time image
+joined with that of the clip's first colour frame (equation 2). The last fast cell's state gives
+the class, and at every step a residual that is added to the average spectrogram of that class
+(equation 7, read as in ``docs/autofoley.md``). The defaults are the paper's sizes, and the values
+of the Fast-Slow LSTM's enwik8 configuration where the paper is silent; options that the paper does
+not have are off by default.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from foley.errors import ConfigError
+from foley.models.base import Batch, DataSpec, Prediction, Standardiser
+from foley.models.base import System as BaseSystem
+from foley.models.layers.fast_slow_lstm import FastSlowLSTM
+from foley.models.losses import OWENS_ALPHA, robust_loss
+
+
+class Config(BaseModel):
+    """Sizes and options of the Frame-Sequence Network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recurrent: Literal["fs_lstm", "lstm"] = Field("fs_lstm", description="lstm: the ablations' simple LSTM")
+    n_cells: int = Field(4, ge=2, description="fast cells")
+    n_fast: int = Field(1200, ge=1, description="units of a fast cell, or of the simple LSTM")
+    n_slow: int = Field(1500, ge=1, description="units of the slow cell")
+    keep: float = Field(0.75, gt=0, le=1, description="dropout: share that is kept")
+    keep_h: float = Field(0.95, gt=0, le=1, description="zoneout of h: share that is renewed")
+    keep_c: float = Field(0.7, gt=0, le=1, description="zoneout of c: share that is renewed")
+    class_from: Literal["mean", "last"] = Field("mean", description="state that the class is read from")
+    alpha: float = Field(OWENS_ALPHA, gt=0, description="floor of the robust loss")
+    class_weight: float = Field(1.0, ge=0, description="weight of the class loss beside the robust loss")
+    # Not in the paper; all off by default.
+    n_projected: int | None = Field(None, ge=1, description="project features to this width first")
+    standardise: bool = Field(False, description="zero mean and unit variance of features")
+    differences: bool = Field(False, description="append the change since the step before")
+    delay_steps: int = Field(0, ge=0, description="answer for step t after seeing step t + delay")
+    shift_steps: int = Field(0, ge=0, description="augmentation: roll picture and sound by up to this")
+    noise: float = Field(0.0, ge=0, description="augmentation: Gaussian noise on features")
+    residual_gain: float = Field(1.0, gt=0, description="factor on the residual, for small targets")
+
+
+class System(BaseSystem):
+    """The Frame-Sequence Network.
+
+    Parameters
+    ----------
+    config : Config
+    spec : DataSpec
+        ``visual[0]`` is the sequence; ``visual[1]``, where given, lends its first step as the
+        colour frame.
+    averages : Tensor, (n_classes, n_bins, n_audio_frames)
+    generator : torch.Generator
+        Draws the weights.
+
+    Raises
+    ------
+    ConfigError
+        If the audio frames are no multiple of the visual steps.
+    """
+
+    def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
+        super().__init__(spec, averages)
+        if not 1 <= len(spec.visual_dims) <= 2:
+            raise ConfigError(f"frame_sequence takes 1 or 2 visual features, got {len(spec.visual_dims)}")
+        self.config = config
+        n_steps = spec.n_visual_steps[0]
+        if spec.n_audio_frames % n_steps:
+            raise ConfigError(
+                f"{spec.n_audio_frames} audio frames are no multiple of {n_steps} visual steps; choose "
+                "backbones.<name>.every so that they are"
+            )
+        self.frames_per_step = spec.n_audio_frames // n_steps
+        self.standardisers = nn.ModuleList(Standardiser(dim) for dim in spec.visual_dims)
+        width = spec.visual_dims[0] * (2 if config.differences else 1) + sum(spec.visual_dims[1:])
+        self.projection: nn.Module = nn.Identity()
+        if config.n_projected is not None:
+            self.projection = nn.Sequential(nn.Linear(width, config.n_projected), nn.ReLU())
+            width = config.n_projected
+        if config.recurrent == "fs_lstm":
+            self.recurrent: nn.Module = FastSlowLSTM(
+                width,
+                n_fast=config.n_fast,
+                n_slow=config.n_slow,
+                n_cells=config.n_cells,
+                keep=config.keep,
+                keep_h=config.keep_h,
+                keep_c=config.keep_c,
+                generator=generator,
+            )
+        else:
+            self.recurrent = nn.LSTM(width, config.n_fast, batch_first=True)
+        self.classify = nn.Linear(config.n_fast, len(spec.classes))
+        self.residual = nn.Linear(config.n_fast, spec.n_bins * self.frames_per_step)
+        nn.init.zeros_(self.residual.weight)
+        nn.init.zeros_(self.residual.bias)
+
+    def prepare(self, features: tuple[NDArray[np.float16], ...]) -> None:
+        """Measure mean and variance of the features, where they are standardised."""
+        if self.config.standardise:
+            for standardiser, values in zip(self.standardisers, features, strict=True):
+                standardiser.measure(values)
+
+    def _inputs(self, visual: tuple[Tensor, ...], generator: torch.Generator | None) -> Tensor:
+        """Equation 2: V_t, (batch, n_steps, width)."""
+        sequence = self.standardisers[0](visual[0])
+        if self.training and self.config.noise > 0 and generator is not None:
+            sequence = sequence + self.config.noise * torch.randn(
+                sequence.shape, generator=generator, device=sequence.device
+            )
+        parts = [sequence]
+        if self.config.differences:
+            parts.append(functional.pad(sequence.diff(dim=1), (0, 0, 1, 0)))
+        if len(visual) > 1:
+            first = self.standardisers[1](visual[1][:, :1])
+            parts.append(first.expand(-1, sequence.shape[1], -1))
+        joined: Tensor = self.projection(torch.cat(parts, dim=2))
+        return joined
+
+    def _states(self, inputs: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Recurrent states for each step, (batch, n_steps, n_fast), the delay taken back."""
+        delay = self.config.delay_steps
+        # The last picture is held while the delayed answers come out.
+        inputs = torch.cat([inputs, inputs[:, -1:].expand(-1, delay, -1)], dim=1) if delay else inputs
+        if isinstance(self.recurrent, FastSlowLSTM):
+            states = self.recurrent(inputs, generator)
+        else:
+            states, _ = self.recurrent(_dropped(inputs, self.config.keep, self.training, generator))
+            states = _dropped(states, self.config.keep, self.training, generator)
+        return states[:, delay:]
+
+    def forward(
+        self, visual: tuple[Tensor, ...], generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Class logits (batch, n_classes) and residual spectrogram (batch, n_bins, n_audio_frames)."""
+        states = self._states(self._inputs(visual, generator), generator)
+        summary = states.mean(dim=1) if self.config.class_from == "mean" else states[:, -1]
+        residual = self.residual(states) * self.config.residual_gain
+        batch, n_steps, _ = residual.shape
+        frames = residual.view(batch, n_steps * self.frames_per_step, self.spec.n_bins)
+        return self.classify(summary), frames.transpose(1, 2)
+
+    def _rolled(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Roll picture and sound together by a random number of steps."""
+        most = self.config.shift_steps
+        if most == 0 or batch.target is None:
+            return batch
+        shift = int(torch.randint(-most, most + 1, (1,), generator=generator))
+        sequence = torch.roll(batch.visual[0], shift, dims=1)
+        target = torch.roll(batch.target, shift * self.frames_per_step, dims=2)
+        return Batch((sequence, *batch.visual[1:]), batch.labels, target)
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Cross-entropy of the class, and the robust loss of the sound, given the true class."""
+        if batch.target is None:
+            raise ValueError("training needs targets")
+        batch = self._rolled(batch, generator)
+        logits, residual = self(batch.visual, generator)
+        class_loss = functional.cross_entropy(logits, batch.labels)
+        sound_loss = robust_loss(residual + self.averages[batch.labels], batch.target, self.config.alpha)
+        total = sound_loss + self.config.class_weight * class_loss
+        return {"total": total, "class": class_loss, "sound": sound_loss}
+
+    def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
+        """Equation 7: the residual on the average of the class that is most probable.
+
+        A clip whose label is given (not -1) in `batch` is predicted without looking at it.
+        """
+        logits, residual = self(batch.visual)
+        chosen = logits.argmax(dim=1)
+        return Prediction(
+            probabilities=logits.softmax(dim=1),
+            spectrogram=(residual + self.averages[chosen]).clamp(min=0),
+        )
+
+
+def _dropped(values: Tensor, keep: float, training: bool, generator: torch.Generator | None) -> Tensor:
+    if not training or keep >= 1:
+        return values
+    mask = torch.empty_like(values).bernoulli_(keep, generator=generator)
+    return values * (mask / keep)

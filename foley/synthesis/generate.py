@@ -1,0 +1,137 @@
+"""From a trained system to sound: predictions for all clips, waveforms for the test clips."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foley.features.audio import RepresentationConfig, to_magnitude
+from foley.models.base import Prediction
+from foley.seeds import derive_seed, numpy_generator
+from foley.store.shards import ShardWriter
+from foley.synthesis.config import SynthesisConfig
+from foley.synthesis.griffin_lim import griffin_lim
+from foley.training.checkpoint import load_system
+from foley.training.examples import read_examples
+from foley.training.experiment import use_threads
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 32
+
+
+def to_waveform(
+    features: NDArray[Any],
+    representation: RepresentationConfig,
+    synthesis: SynthesisConfig,
+    generator: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Turn a predicted representation into sound (AutoFoley, section III-C).
+
+    Parameters
+    ----------
+    features : ndarray of float, shape (n_bins, n_frames)
+    representation : RepresentationConfig
+    synthesis : SynthesisConfig
+    generator : numpy Generator
+        Draws the starting phase, where it is random.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples,)
+        Limited to [-1, 1].
+    """
+    settings = representation.settings
+    waveform = griffin_lim(
+        to_magnitude(features, representation),
+        n_fft=settings.n_fft,
+        hop_length=settings.hop_length,
+        n_iterations=synthesis.n_iterations,
+        n_samples=settings.n_samples,
+        momentum=synthesis.momentum,
+        generator=generator if synthesis.phase == "random" else None,
+    )
+    return np.clip(waveform, -1, 1).astype(np.float32)
+
+
+def synthesize(
+    *,
+    config: dict[str, Any],
+    representation: dict[str, Any],
+    seed: int,
+    base_seed: int,
+    model_path: str,
+    facts_path: str,
+    visual_paths: Sequence[str],
+    rows_paths: Sequence[str],
+    clips_paths: Sequence[str],
+    n_threads: int,
+    device: str,
+    sound_path: str,
+) -> None:
+    """Predict every clip, and make the sound of the test clips.
+
+    Parameters
+    ----------
+    config : dict
+        ``visual`` and ``synthesis`` of the experiment.
+    representation : dict
+        Settings of the representation that it learned.
+    seed, base_seed : int
+    model_path, facts_path : str
+        The trained model.
+    visual_paths, rows_paths, clips_paths : sequence of str
+        See :func:`foley.training.examples.read_examples`.
+    n_threads : int
+    device : str
+    sound_path : str
+        Shard to write: item ``clip_id`` with ``probabilities (n_classes,)`` where the system has
+        them; for test clips ``waveform (n_samples,)`` and, where it has one,
+        ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``, ``sample_rate_hz``.
+    """
+    use_threads(n_threads)
+    system, facts = load_system(model_path, facts_path, device)
+    inverse = RepresentationConfig(**representation)
+    synthesis = SynthesisConfig(**config["synthesis"])
+    examples = read_examples(
+        rows_paths=rows_paths,
+        visual=config["visual"],
+        visual_paths=visual_paths,
+        clips_paths=[] if system.trained else clips_paths,
+    )
+    generator = torch.Generator(device).manual_seed(
+        derive_seed(base_seed, "predict", facts["experiment"], seed)
+    )
+    attributes = {"config": config, "classes": list(system.spec.classes), "experiment": facts["experiment"]}
+    with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
+        every = np.arange(len(examples.rows))
+        for chosen, batch in examples.batches(every, _BATCH, device):
+            prediction = system.predict(batch, generator)
+            for position, index in enumerate(chosen):
+                row = examples.rows[index]
+                # A class may be missing here, so the model's own order of classes is kept.
+                arrays = _arrays(prediction, position, with_sound=row.split == "test")
+                if "spectrogram" in arrays and "waveform" not in arrays:
+                    phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
+                    arrays["waveform"] = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
+                facts_of_clip = {
+                    "label": row.label,
+                    "split": row.split,
+                    "sample_rate_hz": system.spec.sample_rate_hz,
+                }
+                shard.write(row.clip_id, arrays, facts_of_clip)
+    logger.info("%s: %d clips", sound_path, len(examples.rows))
+
+
+def _arrays(prediction: Prediction, position: int, *, with_sound: bool) -> dict[str, NDArray[Any]]:
+    parts: dict[str, torch.Tensor | None] = {"probabilities": prediction.probabilities}
+    if with_sound:
+        parts |= {"spectrogram": prediction.spectrogram, "waveform": prediction.waveform}
+    return {
+        name: values[position].cpu().numpy().astype(np.float32)
+        for name, values in parts.items()
+        if values is not None
+    }

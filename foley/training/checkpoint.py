@@ -1,0 +1,94 @@
+"""Trained models on disk: tensors in safetensors, everything else in JSON. Never a pickle."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from foley import registry
+from foley.errors import StoreError
+from foley.models.base import DataSpec, System
+from foley.store.files import atomic_path, read_json
+
+
+def build_system(
+    name: str, settings: dict[str, Any], spec: DataSpec, averages: torch.Tensor, seed: int
+) -> System:
+    """Make an untrained system.
+
+    Parameters
+    ----------
+    name : str
+        Entry of ``systems`` in the registry.
+    settings : dict
+        For its ``Config``.
+    spec : DataSpec
+    averages : Tensor, (n_classes, n_bins, n_audio_frames)
+    seed : int
+        Decides the weights.
+    """
+    module = registry.load("systems", name)
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    system: System = module.System(module.Config.model_validate(settings), spec, averages, generator)
+    return system
+
+
+def spec_as_json(spec: DataSpec) -> dict[str, Any]:
+    """Give a DataSpec as JSON-like values."""
+    return asdict(spec)
+
+
+def spec_from_json(values: dict[str, Any]) -> DataSpec:
+    """Undo :func:`spec_as_json`."""
+    return DataSpec(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    )
+
+
+def save_weights(system: System, path: str | Path) -> None:
+    """Write a system's tensors, atomically."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in system.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_system(model_path: str | Path, facts_path: str | Path, device: str) -> tuple[System, dict[str, Any]]:
+    """Load a trained system for prediction.
+
+    Parameters
+    ----------
+    model_path, facts_path : path
+        ``model.safetensors`` and ``model.json``.
+    device : str
+        ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    system : System
+        In evaluation mode.
+    facts : dict
+        Content of ``model.json``.
+
+    Raises
+    ------
+    StoreError
+        If a file is missing or damaged, or the two do not belong together.
+    """
+    for path in (model_path, facts_path):
+        if not Path(path).is_file():
+            raise StoreError(f"{path}: there is no such file; train the model first (make tables)")
+    facts = read_json(facts_path)
+    spec = spec_from_json(facts["spec"])
+    averages = torch.zeros(len(spec.classes), spec.n_bins, spec.n_audio_frames)
+    system = build_system(facts["config"]["system"], facts["config"]["model"], spec, averages, seed=0)
+    try:
+        system.load_state_dict(load_file(model_path))
+    except (RuntimeError, SafetensorError, OSError) as error:
+        raise StoreError(
+            f"{model_path}: does not fit {facts_path}: {error}; train the model again"
+        ) from error
+    return system.to(device).eval(), facts

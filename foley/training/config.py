@@ -1,0 +1,44 @@
+"""Settings of experiments. Light: imports no numerical code."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from foley.synthesis.config import SynthesisConfig
+
+
+class TrainingConfig(BaseModel):
+    """Settings of the training loop; the defaults are AutoFoley's (section IV-B)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(128, ge=1, description="clips")
+    lr: float = Field(0.001, gt=0, description="learning rate at the start")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="course of the learning rate")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    clip_norm: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
+    save_every: int = Field(10, ge=1, description="epochs between two states that a killed run resumes from")
+    score_every: int = Field(5, ge=1, description="epochs between two scores for the curve")
+
+
+class ExperimentConfig(BaseModel):
+    """One row of the tables: a system, what it sees and learns, and how it is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    system: str = Field(description="entry of ``systems`` in ``foley/registry.py``")
+    visual: tuple[str, ...] = Field((), description="<backbone>/<interpolation>/<frames|spacetime>, in order")
+    representation: str = Field(description="entry of ``representations``")
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    model: dict[str, Any] = Field(default_factory=dict, description="settings of the system's ``Config``")
+    training: TrainingConfig = TrainingConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
+    metrics: tuple[str, ...] = Field((), description="metrics to score; empty means all")
+
+    def trained_by(self) -> dict[str, Any]:
+        """What decides the trained model, as JSON-like values: a change here retrains, no other."""
+        return self.model_dump(
+            mode="json", include={"system", "visual", "representation", "model", "training"}
+        )

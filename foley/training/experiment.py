@@ -1,0 +1,160 @@
+"""Training of one experiment with one seed."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import foley
+from foley import registry
+from foley.models.base import System
+from foley.provenance import code_digest, config_digest, environment, git_state
+from foley.seeds import derive_seed
+from foley.store.files import atomic_path, write_json
+from foley.store.shards import ShardReader
+from foley.training.checkpoint import build_system, save_weights, spec_as_json
+from foley.training.config import TrainingConfig
+from foley.training.examples import Examples, read_examples
+from foley.training.loop import train
+
+logger = logging.getLogger(__name__)
+
+
+def use_threads(n_threads: int) -> None:
+    """Fix the number of threads, and ask torch for the same bits every time."""
+    torch.set_num_threads(n_threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def train_experiment(
+    *,
+    experiment: str,
+    config: dict[str, Any],
+    seed: int,
+    base_seed: int,
+    visual_paths: Sequence[str],
+    audio_paths: Sequence[str],
+    rows_paths: Sequence[str],
+    averages_path: str,
+    model_path: str,
+    facts_path: str,
+    curve_path: str,
+    n_threads: int,
+    device: str,
+    pipeline: dict[str, Any],
+) -> None:
+    """Train, and write ``model.safetensors``, ``model.json`` and ``curve.jsonl``.
+
+    Parameters
+    ----------
+    experiment : str
+        Name, for the record.
+    config : dict
+        What :meth:`foley.training.config.ExperimentConfig.trained_by` gives.
+    seed, base_seed : int
+        Seed of this run, and of the configuration.
+    visual_paths, audio_paths, rows_paths : sequence of str
+        See :func:`foley.training.examples.read_examples`.
+    averages_path : str
+        Class averages.
+    model_path, facts_path, curve_path : str
+        Files to write.
+    n_threads : int
+        Threads; fixed, because their number changes the last bits.
+    device : str
+        ``cpu`` or ``cuda``.
+    pipeline : dict
+        Settings of the stages that made the features; kept in ``model.json`` so that the model can be
+        used on a film without the configuration.
+    """
+    started = time.monotonic()
+    use_threads(n_threads)
+    examples = read_examples(
+        rows_paths=rows_paths, visual=config["visual"], visual_paths=visual_paths, audio_paths=audio_paths
+    )
+    if examples.target is None:
+        raise ValueError("training needs the audio features' shards")
+    _, n_bins, n_frames = examples.target.shape
+    sample_rate_hz = int(
+        ShardReader(audio_paths[0]).item_attributes(_first_item(audio_paths))["sample_rate_hz"]
+    )
+    spec = examples.spec(n_bins=n_bins, n_audio_frames=n_frames, sample_rate_hz=sample_rate_hz)
+    averages = ShardReader(averages_path)
+    stacked = np.stack([averages.read(label, "average") for label in examples.classes])
+    run_seed = derive_seed(base_seed, experiment, seed)
+    system = build_system(config["system"], config["model"], spec, torch.from_numpy(stacked), run_seed)
+    indices = examples.where("train")
+    system.prepare(tuple(values[indices] for values in examples.visual))
+    system.to(device)
+    curve: list[dict[str, Any]] = []
+    if system.trained:
+        state_dir = (
+            Path(model_path).parent
+            / f"state-{_state_digest(config, run_seed, [*visual_paths, *audio_paths])}"
+        )
+        curve = train(
+            system,
+            examples,
+            TrainingConfig(**config["training"]),
+            seed=run_seed,
+            device=device,
+            state_dir=state_dir,
+            score=lambda trained: class_scores(trained, examples, device),
+        )
+    save_weights(system, model_path)
+    with atomic_path(curve_path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in curve), encoding="utf-8")
+    facts = {
+        "experiment": experiment,
+        "seed": seed,
+        "config": config,
+        "spec": spec_as_json(spec),
+        "n_parameters": system.n_parameters(),
+        "n_train_clips": len(indices),
+        "n_test_clips": len(examples.where("test")),
+        "last_epoch": curve[-1] if curve else {},
+        "pipeline": pipeline,
+        "run": {
+            "seconds": round(time.monotonic() - started, 1),
+            "device": device,
+            "environment": environment(),
+            "git": git_state(Path(foley.__file__).parents[1]),
+        },
+    }
+    write_json(facts_path, facts)
+
+
+def _first_item(paths: Sequence[str]) -> str:
+    return next(item for path in paths for item in ShardReader(path).items)
+
+
+def class_scores(system: System, examples: Examples, device: str) -> dict[str, float]:
+    """Accuracy on both splits, for the training curve; empty for systems without a class output."""
+    system.eval()
+    generator = torch.Generator(device).manual_seed(0)
+    scores = {}
+    for split in ("train", "test"):
+        n_right = n_all = 0
+        with torch.no_grad():
+            for _, batch in examples.batches(examples.where(split), 64, device):
+                probabilities = system.predict(batch, generator).probabilities
+                if probabilities is None:
+                    return {}
+                n_right += int((probabilities.argmax(dim=1) == batch.labels).sum())
+                n_all += len(batch.labels)
+        if n_all:
+            scores[f"{split}_accuracy"] = n_right / n_all
+    return scores
+
+
+def _state_digest(config: dict[str, Any], run_seed: int, paths: Sequence[str]) -> str:
+    """Digest of all that a resumed training must share with the killed one."""
+    root = Path(foley.__file__).parents[1]
+    code = code_digest([__name__, registry.module_name("systems", config["system"])], root)
+    data = [(path, Path(path).stat().st_size, Path(path).stat().st_mtime_ns) for path in paths]
+    return config_digest([config, run_seed, code, data])

@@ -1,0 +1,119 @@
+"""The training loop: one function, read top to bottom."""
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foley.models.base import System
+from foley.seeds import derive_seed
+from foley.store.files import atomic_path
+from foley.training.config import TrainingConfig
+from foley.training.examples import Examples
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    system: System,
+    examples: Examples,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    device: str,
+    state_dir: Path,
+    score: Callable[[System], dict[str, float]],
+) -> list[dict[str, Any]]:
+    """Train a system on the training split.
+
+    Every epoch draws its random numbers from a generator of its own, so a run that was killed and
+    resumed gives the same weights as one that was not.
+
+    Parameters
+    ----------
+    system : System
+        On `device`; trained in place.
+    examples : Examples
+    config : TrainingConfig
+    seed : int
+    device : str
+    state_dir : Path
+        States are kept here while the training runs; removed at its end. Its name must tell
+        apart what may not resume from one another (configuration, code, data).
+    score : callable
+        Scores the system for the curve; what it says decides nothing.
+
+    Returns
+    -------
+    list of dict
+        One entry an epoch: ``epoch``, ``lr``, loss parts, and scores.
+    """
+    indices = examples.where("train")
+    optimisers = system.optimisers(config.lr, config.weight_decay)
+    curve = _resume(system, optimisers, state_dir, device)
+    for epoch in range(len(curve), config.epochs):
+        lr = _rate(config, epoch)
+        for optimiser in optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+        epoch_seed = derive_seed(seed, "epoch", epoch)
+        torch.manual_seed(epoch_seed)  # layers such as nn.Dropout know no other source
+        generator = torch.Generator(device).manual_seed(epoch_seed)
+        order = np.random.default_rng(epoch_seed).permutation(indices)
+        system.train()
+        sums: dict[str, float] = {}
+        for chosen, batch in examples.batches(order, config.batch_size, device):
+            for name, value in system.step(batch, optimisers, generator, config.clip_norm).items():
+                if not math.isfinite(value):
+                    raise FloatingPointError(f"loss {name} is {value} in epoch {epoch}; lower training.lr")
+                sums[name] = sums.get(name, 0.0) + value * len(chosen)
+        line: dict[str, Any] = {"epoch": epoch + 1, "lr": lr}
+        line |= {name: total / len(order) for name, total in sums.items()}
+        if (epoch + 1) % config.score_every == 0 or epoch + 1 == config.epochs:
+            line |= score(system)
+        curve.append(line)
+        logger.info("%s", json.dumps(line))
+        if (epoch + 1) % config.save_every == 0:
+            _save(system, optimisers, curve, state_dir)
+    shutil.rmtree(state_dir, ignore_errors=True)
+    return curve
+
+
+def _rate(config: TrainingConfig, epoch: int) -> float:
+    if config.schedule == "constant":
+        return config.lr
+    return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+
+
+def _save(
+    system: System, optimisers: dict[str, torch.optim.Optimizer], curve: list[dict[str, Any]], state_dir: Path
+) -> None:
+    state = {
+        "system": system.state_dict(),
+        "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
+        "curve": json.dumps(curve),
+    }
+    with atomic_path(state_dir / "state.pt") as temporary:
+        torch.save(state, temporary)
+
+
+def _resume(
+    system: System, optimisers: dict[str, torch.optim.Optimizer], state_dir: Path, device: str
+) -> list[dict[str, Any]]:
+    """Load the last state, if there is one; give the curve so far."""
+    path = state_dir / "state.pt"
+    if not path.is_file():
+        return []
+    state = torch.load(path, map_location=device, weights_only=True)
+    system.load_state_dict(state["system"])
+    for name, optimiser in optimisers.items():
+        optimiser.load_state_dict(state["optimisers"][name])
+    curve: list[dict[str, Any]] = json.loads(state["curve"])
+    logger.info("resumed after epoch %d", len(curve))
+    return curve
