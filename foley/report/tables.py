@@ -220,7 +220,8 @@ def _row_note(cells: Sequence[Cell]) -> str:
             by_note.setdefault(cell.notes, []).append(cell.column)
     whole = len(cells)
     return "; ".join(
-        note if len(columns) == whole else f"{', '.join(columns)}: {note}" for note, columns in by_note.items()
+        note if len(columns) == whole else f"{', '.join(columns)}: {note}"
+        for note, columns in by_note.items()
     )
 
 
@@ -363,7 +364,9 @@ def tabulate(
     known = {name for module in modules for name in module.TABLES}
     for name, rows in config.rows.items():
         if name not in known:
-            raise ConfigError(f"report.rows: no table is called {name!r}; there are {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"report.rows: no table is called {name!r}; there are {', '.join(sorted(known))}"
+            )
         for row, experiment in rows.items():
             if experiment not in ran:
                 raise ConfigError(
@@ -374,6 +377,4 @@ def tabulate(
     for module in modules:
         make_tables: Maker = module.make_tables
         for table in make_tables(measured, config):
-            write_table(
-                table, scale_note=scale_note, stand_ins=config.stand_ins, tables_dir=tables_dir
-            )
+            write_table(table, scale_note=scale_note, stand_ins=config.stand_ins, tables_dir=tables_dir)

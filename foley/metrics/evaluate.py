@@ -1,0 +1,229 @@
+"""Score one run by one metric, and gather the scores of all runs in one table."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from foley import registry
+from foley.errors import ConfigError, ManifestError, StoreError
+from foley.metrics.base import Item, Score, Wave
+from foley.store.files import read_json, write_json
+from foley.store.manifests import Clip, Event, Row, read_rows, write_rows
+from foley.store.shards import ShardReader, ShardSet
+
+
+class MetricRow(Row):
+    """One number of one run (``metrics.tsv``)."""
+
+    experiment: str
+    seed: int
+    metric: str
+    part: str  # "" for the headline, else a path such as class/break
+    value: float | None = None
+    n: int
+    ci_low: float | None = None
+    ci_high: float | None = None
+    unit: str
+    note: str = ""
+
+
+def load_items(
+    *,
+    sound_path: str | Path,
+    judgements_path: str | Path,
+    clips_paths: Sequence[str],
+    rows_paths: Sequence[str],
+    events_paths: Sequence[str],
+) -> list[Item]:
+    """Gather what is known of every clip of a run; waveforms are read when a metric asks.
+
+    Parameters
+    ----------
+    sound_path, judgements_path : path
+        What the run made, and what the sound classifier heard in it.
+    clips_paths, rows_paths, events_paths : sequence of path
+        Shards of clips, their tables, their events.
+
+    Returns
+    -------
+    list of Item
+        Sorted by clip id.
+
+    Raises
+    ------
+    StoreError
+        If the run lacks a test clip, has an unknown one, or two files order the classes differently.
+    """
+    sounds, judgements = ShardReader(sound_path), ShardReader(judgements_path)
+    clips = ShardSet(list(clips_paths))
+    rows = {row.clip_id: row for path in rows_paths for row in read_rows(path, Clip)}
+    events: dict[str, list[Event]] = defaultdict(list)
+    for path in events_paths:
+        for event in read_rows(path, Event):
+            events[event.clip_id].append(event)
+    classes = _classes(sounds, judgements)
+    if unknown := sorted(set(sounds.items) - set(rows)):
+        raise StoreError(f"{sound_path}: {unknown[0]} is in no table of clips; run the experiment again")
+    made = set(sounds.items)
+    lost = sorted(one for one, row in rows.items() if row.split == "test" and one not in made)
+    if lost:
+        raise StoreError(f"{sound_path}: {len(lost)} test clips are missing, first {lost[0]}; make it again")
+    return [
+        _item(rows[clip_id], sounds, judgements, clips, events[clip_id], classes) for clip_id in sounds.items
+    ]
+
+
+def _classes(sounds: ShardReader, judgements: ShardReader) -> tuple[str, ...]:
+    orders = [
+        tuple(reader.attributes["classes"])
+        for reader in (sounds, judgements)
+        if reader.attributes.get("classes")
+    ]
+    if not orders:
+        raise StoreError(f"{judgements.path}: does not name its classes; delete it and run again")
+    if len(set(orders)) > 1:
+        raise StoreError(
+            f"{sounds.path} and {judgements.path} list different classes; train both on the same clips"
+        )
+    return orders[0]
+
+
+def _item(
+    row: Clip,
+    sounds: ShardReader,
+    judgements: ShardReader,
+    clips: ShardSet,
+    events: Sequence[Event],
+    classes: tuple[str, ...],
+) -> Item:
+    names = sounds.names(row.clip_id)
+    attributes = sounds.item_attributes(row.clip_id)
+    sources = sorted({event.source for event in events})
+    return Item(
+        clip_id=row.clip_id,
+        label=row.label,
+        split=row.split,
+        recording_id=row.recording_id,
+        classes=classes,
+        sample_rate_hz=int(attributes.get("sample_rate_hz", 44100)),
+        probabilities=sounds.read(row.clip_id, "probabilities") if "probabilities" in names else None,
+        judgement=judgements.read(row.clip_id, "probabilities") if row.clip_id in judgements else None,
+        events_s=np.array(sorted(event.time_s for event in events), dtype=np.float64),
+        events_source=sources[0] if len(sources) == 1 else ",".join(sources),
+        load_generated=partial(_read_wave, sounds, row.clip_id, "waveform") if "waveform" in names else None,
+        load_recorded=partial(_read_wave, clips, row.clip_id, "audio") if row.clip_id in clips else None,
+    )
+
+
+def _read_wave(shard: ShardReader | ShardSet, clip_id: str, name: str) -> Wave:
+    return np.asarray(shard.read(clip_id, name), dtype=np.float32)
+
+
+def score_metric(
+    *,
+    metric: str,
+    settings: Mapping[str, Any],
+    sound_path: str | Path,
+    judgements_path: str | Path,
+    clips_paths: Sequence[str],
+    rows_paths: Sequence[str],
+    events_paths: Sequence[str],
+    seed: int,
+    metric_path: str | Path,
+) -> None:
+    """Score one run by one registered metric.
+
+    Parameters
+    ----------
+    metric : str
+        Entry of ``metrics`` in ``foley/registry.py``.
+    settings : mapping
+        Fields of the metric's ``Config``.
+    sound_path, judgements_path, clips_paths, rows_paths, events_paths
+        See :func:`load_items`.
+    seed : int
+        Configured seed, for resampling.
+    metric_path : path
+        JSON to write: ``metric``, ``settings`` and ``score``.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not fit the metric.
+    StoreError
+        If something that the metric needs is missing.
+    """
+    module = registry.load("metrics", metric)
+    try:
+        config = module.Config(**settings)
+    except ValidationError as error:
+        raise ConfigError(f"metrics.{metric}: {error}") from error
+    items = load_items(
+        sound_path=sound_path,
+        judgements_path=judgements_path,
+        clips_paths=clips_paths,
+        rows_paths=rows_paths,
+        events_paths=events_paths,
+    )
+    score: Score = module.score(items, config, seed)
+    write_json(
+        metric_path,
+        {"metric": metric, "settings": config.model_dump(mode="json"), "score": score.to_json()},
+    )
+
+
+def read_score(metric_path: str | Path) -> Score:
+    """Read the score that :func:`score_metric` wrote; StoreError where the file is damaged."""
+    try:
+        return Score.from_json(read_json(metric_path)["score"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{metric_path}: is not a score ({error}); delete it and run again") from error
+
+
+def collect_metrics(*, metric_paths: Sequence[str | Path], table_path: str | Path) -> None:
+    """Put every score of every run, with all its parts, into one table.
+
+    Parameters
+    ----------
+    metric_paths : sequence of path
+        ``.../{experiment}/seed{seed}/metrics/{metric}.json``.
+    table_path : path
+        ``metrics.tsv`` to write, rows :class:`MetricRow`, sorted by experiment, seed and metric.
+
+    Raises
+    ------
+    ManifestError
+        If a path is not in the folder of a run, or comes twice.
+    """
+    found: dict[tuple[str, int, str], Path] = {}
+    for path in map(Path, metric_paths):
+        run = path.parent.parent
+        seed = run.name.removeprefix("seed")
+        if path.parent.name != "metrics" or not run.name.startswith("seed") or not seed.isdigit():
+            raise ManifestError(f"{path}: is not <experiment>/seed<number>/metrics/<metric>.json")
+        key = (run.parent.name, int(seed), path.stem)
+        if key in found:
+            raise ManifestError(f"{path}: the same run and metric as {found[key]}")
+        found[key] = path
+    rows = [
+        MetricRow(
+            experiment=experiment,
+            seed=seed,
+            metric=metric,
+            part=part,
+            value=score.value,
+            n=score.n,
+            ci_low=score.ci_low,
+            ci_high=score.ci_high,
+            unit=score.unit,
+            note=score.note,
+        )
+        for (experiment, seed, metric), path in sorted(found.items())
+        for part, score in read_score(path).walk()
+    ]
+    write_rows(table_path, MetricRow, rows)
