@@ -15,8 +15,8 @@ class SoundClassifierConfig(BaseModel):
     level_normalised: bool = Field(
         True, description="levels are relative to the clip's loudest point, not to full scale"
     )
-    width: int = Field(24, ge=1, description="channels of the first stage; doubled in each of the next two")
-    epochs: int = Field(40, ge=1)
+    width: int = Field(20, ge=1, description="channels of the first stage; doubled in each of the next two")
+    epochs: int = Field(30, ge=1)
     batch_size: int = Field(32, ge=2)
     learning_rate: float = Field(3e-3, gt=0, description="peak of the cosine schedule")
     weight_decay: float = Field(1e-2, ge=0)
