@@ -67,7 +67,8 @@ def score(items: Sequence[Item], config: MetricConfig, seed: int) -> Score:
         Value in [0, 1] over test clips; ``None`` for a system without a class output.
     """
     splits = {
-        split: top1_score(of_split(items, split), "probabilities", config, seed) for split in ("train", "test")
+        split: top1_score(of_split(items, split), "probabilities", config, seed)
+        for split in ("train", "test")
     }
     test = splits["test"]
     return Score(test.value, test.n, test.unit, test.ci_low, test.ci_high, splits, test.note)

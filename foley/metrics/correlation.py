@@ -119,7 +119,7 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
     if not members:
         return Score(None, 0, "correlation", note="no clip")
     found = [readings(*equal_length(item), item.sample_rate_hz, config) for item in members]
-    scores = {}
+    scores: dict[str, Score] = {}
     for reading in READINGS:
         values = np.array([one[reading] for one in found])
         parts = {}

@@ -57,10 +57,12 @@ def rms_curve(
     total = np.concatenate([[0.0], np.cumsum(power)])
     starts = np.arange(1 + len(waveform) // hop) * hop
     # Differences of running sums can fall a rounding error below zero in silence.
-    return np.sqrt(np.maximum(total[starts + window] - total[starts], 0.0) / window)
+    return np.asarray(np.sqrt(np.maximum(total[starts + window] - total[starts], 0.0) / window))
 
 
-def envelope_pair(item: Item, window_s: float, hop_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def envelope_pair(
+    item: Item, window_s: float, hop_s: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """RMS curves of a clip's generated and recorded sound; StoreError if their lengths differ."""
     generated, recorded = equal_length(item)
     rate = item.sample_rate_hz

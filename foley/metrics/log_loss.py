@@ -48,9 +48,7 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
         Value over test clips, at least 0; parts ``train`` and ``test``, each with ``class/<label>``.
         ``None`` for a system without a class output.
     """
-    splits = {
-        split: _split_score(of_split(items, split), config, seed, split) for split in ("train", "test")
-    }
+    splits = {split: _split_score(of_split(items, split), config, seed, split) for split in ("train", "test")}
     test = splits["test"]
     return Score(test.value, test.n, test.unit, test.ci_low, test.ci_high, splits, test.note)
 

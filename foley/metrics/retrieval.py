@@ -1,4 +1,4 @@
-"""Sound retrieval accuracy: does a sound classifier hear the right class (AutoFoley, Table III)?
+"""Sound retrieval accuracy: how often a sound classifier hears the right class (AutoFoley, Table III).
 
 A classifier trained on the original tracks of the training clips judges the generated sounds. Run
 on the recorded tracks of the test clips it gives the ceiling, the row "Real sound tracks".
