@@ -59,11 +59,18 @@ DESCRIPTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_READING = (
+_READING = "envelope_peak"
+"""Part of the correlation metric that Table I is read as."""
+_OTHER_READINGS = {
+    "envelope_lag0": "loudness curves without lag",
+    "waveform_peak": "waveforms, best lag",
+    "waveform_lag0": "waveforms without lag",
+}
+_READING_CAPTION = (
     "Maximum over all lags of the normalised cross-correlation of loudness curves, averaged over the clips "
     "of a class and then over classes. The paper does not say what it correlated; two waveforms of the same "
-    "rain cannot reach its values, loudness curves can. Curves of unlike clips correlate too, so this says "
-    "little about timing: see the sync table."
+    "rain cannot reach its values, loudness curves can; other readings are given last. Curves of unlike clips "
+    "correlate too, so this says little about timing: see the sync table."
 )
 _ACCURACY_CAPTION = (
     "Class predicted from the picture, test recordings, mean over the classes. The paper prints 65.79 and "
@@ -127,34 +134,37 @@ def _look_up(
 def _correlation_table(measured: Measured, report: ReportConfig, paper: list[PaperValue]) -> Table:
     name = "autofoley_table1"
     experiments = {column: _experiment(report, name, column) for column in _MODELS}
+
+    def look_up(column: str, part: str, absent: str | None = None) -> Value:
+        return _look_up(measured, experiments[column], "correlation", part, absent=absent)
+
     cells = []
-    for printed in paper:
-        part = "" if printed.row == "Average" else f"class/{printed.row.lower()}"
-        ours = _look_up(measured, experiments[printed.column], "correlation", part, absent=_ABSENT_CLASS)
-        cells.append(Cell(printed.row, printed.column, ours, printed.value, printed.note))
-    known = {printed.row.lower() for printed in paper}
+    for one in paper:
+        part = _READING if one.row == "Average" else f"{_READING}/class/{one.row.lower()}"
+        absent = None if one.row == "Average" else _ABSENT_CLASS
+        cells.append(Cell(one.row, one.column, look_up(one.column, part, absent), one.value, one.note))
+    known = {one.row.lower() for one in paper}
     ran = [experiment for experiment in experiments.values() if experiment is not None]
     parts = dict.fromkeys(part for one in ran for part in measured.parts(one, "correlation"))
-    labels = [part.removeprefix("class/") for part in parts if part.startswith("class/")]
+    start = f"{_READING}/class/"
+    labels = {part.removeprefix(start) for part in parts if part.startswith(start)}
     own = [
-        Cell(
-            label,
-            column,
-            _look_up(measured, one, "correlation", f"class/{label}", absent=_ABSENT_CLASS),
-            note=_OWN_CLASS,
-        )
-        for label in sorted(set(labels) - known)
-        for column, one in experiments.items()
+        Cell(label, column, look_up(column, start + label, _ABSENT_CLASS), note=_OWN_CLASS)
+        for label in sorted(labels - known)
+        for column in _MODELS
     ]
+    others = [
+        Cell(f"Average, {title}", column, look_up(column, reading))
+        for reading, title in _OTHER_READINGS.items()
+        for column in _MODELS
+    ]
+    printed = [cell for cell in cells if cell.row != "Average"]
+    average = [cell for cell in cells if cell.row == "Average"]
     return Table(
         name,
         "AutoFoley Table I: sound quality matrix analysis",
-        _READING,
-        (
-            *(cell for cell in cells if cell.row != "Average"),
-            *own,
-            *(cell for cell in cells if cell.row == "Average"),
-        ),
+        _READING_CAPTION,
+        (*printed, *own, *average, *others),
         "Sound class",
     )
 
@@ -179,8 +189,9 @@ def _retrieval_table(measured: Measured, report: ReportConfig, paper: list[Paper
     return Table(
         name,
         "AutoFoley Table III: top 1 sound class prediction accuracy of the proposed models (%)",
-        "Sound retrieval: a classifier trained on the recorded sounds of the training clips judges the sounds "
-        "made for the test clips; mean over the classes. The last row is the same classifier on recorded sounds.",
+        "Sound retrieval: a classifier trained on the recorded sounds of the training clips judges the "
+        "sounds made for the test clips; mean over the classes. The last row is the same classifier on "
+        "recorded sounds.",
         tuple(cells),
         "Proposed model",
     )
@@ -250,11 +261,13 @@ def _listeners_table(number: int, paper: list[PaperValue]) -> Table:
     )
 
 
-_CONTROL = "shuffled"
-"""Part of the sync metric that holds the same numbers for sounds of other clips."""
+_SYNC_ROWS = {"": "", "shuffled": " (shuffled)", "difference": " (difference)"}
+"""Parts of the sync metric that hold the same numbers again, and how their rows are called."""
 _SYNC_CAPTION = (
-    "Onsets heard in the generated sound against the clip's event times, matched one to one. The row "
-    "`shuffled` scores the same sounds against other clips: what is not clearly better than it keeps no time."
+    "Onsets heard in the generated sound against the clip's event times, matched one to one, impact classes "
+    "only. The row `shuffled` scores the same sounds against the events of other clips of the same class; "
+    "what is not clearly better than it keeps no time. `difference`: ours minus shuffled. Missing and "
+    "redundant events are counted at the headline window; signed error: late is positive."
 )
 
 
@@ -269,36 +282,39 @@ def sync_table(measured: Measured) -> Table:
     Returns
     -------
     Table
-        Two rows an experiment (its own and ``shuffled``), one column a part of the metric that is not
-        of a single class.
+        For every experiment its own row, ``shuffled`` and ``difference``, one column a part of the
+        metric that is not of a single class; one row that says so where it was not scored.
     """
     scored = [one for one in measured.experiments if measured.has(one, "sync")]
-    paths = dict.fromkeys(
-        part
-        for one in scored
-        for part in measured.parts(one, "sync")
-        if "class" not in part.split("/") and part.split("/")[0] != _CONTROL
+    columns = dict.fromkeys(
+        part for one in scored for part in measured.parts(one, "sync") if part and "/" not in part
     )
-    cells = [
-        Cell(
-            experiment + (f" ({_CONTROL})" if control else ""),
-            path or "headline",
-            measured.get(experiment, "sync", "/".join(filter(None, [control, path])), absent="not computed"),
-        )
-        for experiment in scored
-        for control in ("", _CONTROL)
-        for path in paths
-    ]
-    unscored = [
-        Cell(experiment, next(iter(paths), "headline") or "headline", Value(note=NOT_CONFIGURED))
-        for experiment in measured.experiments
-        if experiment not in scored
-    ]
+    columns = {column: None for column in columns if column not in _SYNC_ROWS} or {"value": None}
+    cells: list[Cell] = []
+    for experiment in measured.experiments:
+        if experiment not in scored:
+            cells.append(Cell(experiment, next(iter(columns)), Value(note=NOT_CONFIGURED)))
+            continue
+        for row, ending in _SYNC_ROWS.items():
+            cells += _sync_row(measured, experiment, row, experiment + ending, list(columns))
     return Table(
         "autofoley_sync",
         "Sync of the generated sounds, test recordings",
         _SYNC_CAPTION,
-        (*cells, *unscored),
+        tuple(cells),
         "Experiment",
         decimals=3,
     )
+
+
+def _sync_row(measured: Measured, experiment: str, row: str, title: str, columns: list[str]) -> list[Cell]:
+    whole = measured.get(experiment, "sync", row, absent="not computed")
+    paths = {column: "/".join(filter(None, [row, column])) for column in columns}
+    known = set(measured.parts(experiment, "sync"))
+    if not any(path in known for path in paths.values()):
+        return [Cell(title, columns[0], Value(note=whole.note or "not computed"))]
+    return [
+        Cell(title, column, measured.get(experiment, "sync", path), note="" if row else whole.note)
+        for column, path in paths.items()
+        if path in known
+    ]

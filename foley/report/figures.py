@@ -1,7 +1,7 @@
 """Figures: the paper's own and what a reader wants to see. Equal inputs give equal bytes."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -280,17 +280,16 @@ def fig14(paths: RunPaths) -> Figure:
     for title, experiment in paths.models().items():
         data = [score.data for score in paths.scores(experiment, "confusion") if score.data]
         if data:
-            counts = np.sum([one["counts"] for one in data], axis=0, dtype=np.float64)
+            counts = np.array([one["counts"] for one in data], dtype=np.float64).sum(axis=0)
             drawn.append((f"{title}: {experiment}", data[0]["classes"], counts))
     if not drawn:
         return _blank("needs the metric confusion of both models")
     figure = Figure(figsize=(5.6 * len(drawn), 5.2), layout="constrained")
-    image = None
     for axes, (title, classes, counts) in zip(
         figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True
     ):
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         ticks = np.arange(len(classes))
         axes.set_xticks(ticks, classes, rotation=90, fontsize=8)
         axes.set_yticks(ticks, classes, fontsize=8)
@@ -301,7 +300,7 @@ def fig14(paths: RunPaths) -> Figure:
             value = shares[row, column]
             colour = "white" if value > 0.5 else "black"
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6, color=colour)
-    figure.colorbar(image, ax=figure.axes, shrink=0.8)
+    figure.colorbar(figure.axes[0].get_images()[0], ax=figure.axes, shrink=0.8)
     return figure
 
 
@@ -353,22 +352,17 @@ def training_curves(paths: RunPaths) -> Figure:
     return figure
 
 
-def _errors(score: Score) -> NDArray[np.float64]:
-    return np.asarray(score.data.get("errors_ms", []), dtype=np.float64)
+def _joined(lists: Iterable[Sequence[float]]) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *(np.asarray(one, dtype=np.float64) for one in lists)])
 
 
 def sync_errors(paths: RunPaths, limit_ms: float = 250.0) -> Figure:
-    """Signed onset errors of both models beside the control with shuffled clips."""
+    """Signed onset errors of both models beside the control, each as a share of its own pairs."""
     drawn = []
     for title, experiment in paths.models().items():
-        scores = paths.scores(experiment, "sync")
-        own = np.concatenate([np.zeros(0), *(_errors(score) for score in scores)])
-        control = np.concatenate(
-            [
-                np.zeros(0),
-                *(_errors(score.parts["shuffled"]) for score in scores if "shuffled" in score.parts),
-            ]
-        )
+        data = [score.data for score in paths.scores(experiment, "sync") if "errors_ms" in score.data]
+        own = _joined(errors for one in data for errors in one["errors_ms"].values())
+        control = _joined(one["shuffled_errors_ms"] for one in data)
         if own.size:
             drawn.append((f"{title}: {experiment}", own, control))
     if not drawn:
@@ -378,14 +372,22 @@ def sync_errors(paths: RunPaths, limit_ms: float = 250.0) -> Figure:
     for axes, (title, own, control) in zip(
         figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True
     ):
-        axes.hist(own, bins=bins, color=_BLUE, alpha=0.8, label=f"own clip (n = {own.size})")
+        share = np.full(own.size, 1 / own.size)
+        axes.hist(own, bins=bins, weights=share, color=_BLUE, alpha=0.8, label=f"own clip (n = {own.size})")
         if control.size:
-            label = f"shuffled (n = {control.size})"
-            axes.hist(control, bins=bins, color=_ORANGE, histtype="step", linewidth=1.5, label=label)
+            axes.hist(
+                control,
+                bins=bins,
+                weights=np.full(control.size, 1 / control.size),
+                color=_ORANGE,
+                histtype="step",
+                linewidth=1.5,
+                label=f"shuffled (n = {control.size})",
+            )
         axes.axvline(0, color="black", linewidth=0.6)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("onset error (ms), late is positive")
-        axes.set_ylabel("matched onsets")
+        axes.set_ylabel("share of matched onsets")
         axes.legend(fontsize=8)
     return figure
 

@@ -75,12 +75,13 @@ def _facts(provenance: Mapping[str, Any], hours: float | None, command: str) -> 
     machine, git = provenance["environment"], provenance["git"]
     versions = machine.get("versions", {})
     commit = git.get("commit") or "not in a checkout"
-    shown = ("torch", "numpy", "opencv-contrib-python-headless", "snakemake")
+    names = ("torch", "numpy", "opencv-contrib-python-headless", "snakemake")
+    packages = ", ".join(f"{name} {versions.get(name)}" for name in names)
     lines = [
         f"| Date | {provenance['date']} |",
         f"| Commit | `{commit}`{' with uncommitted changes' if git.get('dirty') else ''} |",
         f"| Machine | {cpu_model()}, {machine.get('cpus', '?')} cores, {machine.get('system', '')} |",
-        f"| Python | {machine.get('python', '')}; {', '.join(f'{one} {versions.get(one)}' for one in shown)} |",
+        f"| Python | {machine.get('python', '')}; {packages} |",
         f"| Data set | `{provenance['dataset']}`, seed {provenance['seed']} |",
         f"| Scale | {' '.join(str(provenance['scale']).split())} |",
         f"| Command | `{command}` |",

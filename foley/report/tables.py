@@ -145,12 +145,13 @@ def check_rows(report: ReportConfig, known: Mapping[str, Iterable[str]]) -> None
 
 def footnotes(table: Table, scale_note: str, stand_ins: Mapping[str, str]) -> list[str]:
     """Lines under a table: how to read brackets, the scale, the stand-ins."""
-    n_seeds = max((cell.ours.n_seeds for cell in table.cells), default=0)
+    counts = {cell.ours.n_seeds for cell in table.cells if cell.ours.n_seeds}
     lines = []
-    if n_seeds > 1:
-        lines.append(f"Ours: mean of {n_seeds} seeds; brackets: lowest and highest seed.")
-    elif n_seeds == 1:
-        lines.append("Ours: one seed; brackets: 95 % confidence interval over the test recordings or clips.")
+    if 1 in counts:
+        lines.append("Ours, one seed: brackets are the metric's confidence interval (95 % by default).")
+    if many := sorted(counts - {1}):
+        told = " or ".join(map(str, many))
+        lines.append(f"Ours, mean of {told} seeds: brackets are the lowest and the highest seed.")
     if scale_note:
         lines.append(f"Scale: {' '.join(scale_note.split())}")
     if stand_ins:
@@ -163,9 +164,14 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
+_DECIMALS = {"ms": 1, "count": 0}
+"""Decimals that go with a unit, whatever the rest of the table has."""
+
+
 def _readable(value: Value, decimals: int) -> str:
     if value.value is None:
         return "–"
+    decimals = _DECIMALS.get(value.unit, decimals)
     text = f"{value.value:.{decimals}f}"
     if value.low is None or value.high is None:
         return text
@@ -191,7 +197,7 @@ def grid(table: Table) -> list[list[str]]:
     -------
     list of list of str
         Header first. Each column is two where the paper prints any of its numbers (ours, paper);
-        ``n`` and ``note`` come last. Notes that all cells of a row share are given once.
+        ``n`` (least and greatest) and ``note`` come last. Notes that all cells of a row share are given once.
     """
     cells = {(cell.row, cell.column): cell for cell in table.cells}
     printed = {cell.column for cell in table.cells if cell.paper is not None}
@@ -207,9 +213,13 @@ def grid(table: Table) -> list[list[str]]:
             line.append(_readable(cell.ours, table.decimals) if cell else "")
             if column in printed:
                 line.append("" if cell is None or cell.paper is None else f"{cell.paper:.{table.decimals}f}")
-        counts = dict.fromkeys(str(cell.ours.n) for cell in present if cell.ours.n is not None)
-        lines.append([*line, ", ".join(counts), _row_note(present)])
+        lines.append([*line, _counts(present), _row_note(present)])
     return lines
+
+
+def _counts(cells: Sequence[Cell]) -> str:
+    counts = sorted({cell.ours.n for cell in cells if cell.ours.n is not None})
+    return "–".join(dict.fromkeys(map(str, counts[:1] + counts[-1:])))
 
 
 def _row_note(cells: Sequence[Cell]) -> str:
@@ -232,7 +242,8 @@ def to_markdown(table: Table, notes: Sequence[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
     header, *lines = grid(table)
-    rule = "|" + "|".join([" --- ", *[" ---: "] * (len(header) - 2), " --- "]) + "|"
+    n_text = 2 if table.descriptions else 1
+    rule = "|" + "|".join([*[" --- "] * n_text, *[" ---: "] * (len(header) - 1 - n_text), " --- "]) + "|"
     body = "\n".join([row(header), rule, *map(row, lines)])
     foot = "\n".join(f"*{note}*  " for note in notes).rstrip()
     return f"### {table.title}\n\n{table.caption}\n\n{body}\n\n{foot}\n"
@@ -285,13 +296,14 @@ def to_latex(table: Table, notes: Sequence[str]) -> str:
         return "    " + " & ".join(map(_latex, values)) + r" \\"
 
     header, *lines = grid(table)
+    n_text = 2 if table.descriptions else 1
     return "\n".join(
         [
             r"\begin{table}",
             r"  \centering",
             f"  \\caption{{{_latex(table.title)}. {_latex(table.caption)}}}",
             f"  \\label{{tab:{table.name}}}",
-            f"  \\begin{{tabular}}{{l{'r' * (len(header) - 2)}l}}",
+            f"  \\begin{{tabular}}{{{'l' * n_text}{'r' * (len(header) - 1 - n_text)}l}}",
             r"    \toprule",
             row(header),
             r"    \midrule",
