@@ -83,13 +83,15 @@ def resample_weights(
 
 
 def item_weights(items: Sequence[Item], config: MetricConfig, seed: int, *names: object) -> Weights:
-    """Draw the resamples of `items`, seeded by `seed` and `names`; see :func:`resample_weights`."""
-    return resample_weights(
-        [item.cluster for item in items],
-        [item.label for item in items],
-        config.n_resamples,
-        numpy_generator(seed, "bootstrap", *names),
-    )
+    """Draw the resamples of `items`, seeded by `seed` and `names`; see :func:`resample_weights`.
+
+    There are none when every class has a single recording: resampling would only repeat it, and an
+    interval of no width would claim certainty.
+    """
+    clusters, strata = [item.cluster for item in items], [item.label for item in items]
+    varies = len(set(zip(strata, clusters, strict=True))) > len(set(strata))
+    generator = numpy_generator(seed, "bootstrap", *names)
+    return resample_weights(clusters, strata, config.n_resamples if varies else 0, generator)
 
 
 def percentile_interval(samples: NDArray[np.float64], level: float) -> Interval:

@@ -26,7 +26,7 @@ and F1 without either are ``None``; a silent track has no onset, and all its eve
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -301,7 +301,9 @@ def _scores(pool: _Pool, weights: Weights, config: Config) -> Score:
     ):
         parts[name] = Score(round(count, 6), n_clips, "count")
     head = parts[f"f1_{config.headline_ms}ms"]
-    return Score(head.value, n_clips, head.unit, head.ci_low, head.ci_high, parts, head.note)
+    signed_ms = np.round(np.concatenate([*pool.errors_ms, np.zeros(0)]), 3)
+    data = {"errors_ms": signed_ms.tolist()}
+    return Score(head.value, n_clips, head.unit, head.ci_low, head.ci_high, parts, head.note, data)
 
 
 def _interval(value: float | None, samples: Counts, level: float) -> Interval:
@@ -324,12 +326,14 @@ def _difference(ours: _Pool, control: _Pool, weights: Weights, config: Config) -
     for column, window_ms in enumerate(config.windows_ms):
         value = _number(f1(once, column)[0])
         low, high = _interval(value, f1(weights, column), config.level)
-        parts[f"f1_{window_ms}ms"] = Score(value, n_clips, "proportion", low, high)
+        note = "" if value is not None else "nothing to compare"
+        parts[f"f1_{window_ms}ms"] = Score(value, n_clips, "proportion", low, high, note=note)
     value = _number(median(once)[0])
     low, high = _interval(value, median(weights), config.level)
-    parts["median_abs_error_ms"] = Score(value, n_clips, "ms", low, high)
+    note = "" if value is not None else "nothing to compare"
+    parts["median_abs_error_ms"] = Score(value, n_clips, "ms", low, high, note=note)
     head = parts[f"f1_{config.headline_ms}ms"]
-    return Score(head.value, n_clips, head.unit, head.ci_low, head.ci_high, parts)
+    return Score(head.value, n_clips, head.unit, head.ci_low, head.ci_high, parts, head.note)
 
 
 def find_onsets(item: Item, config: Config) -> Times:
@@ -358,9 +362,9 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
         F1 at the headline window, pooled over clips, with a bootstrap interval over recordings.
         Parts: ``f1_<w>ms precision_<w>ms recall_<w>ms median_error_ms median_abs_error_ms events
         onsets missing redundant``; the same again under ``class/<label>`` and under ``shuffled``;
-        ``difference`` with F1 and the median absolute error. ``data`` holds ``errors_ms`` (all
-        signed errors by label), ``shuffled_errors_ms`` and ``truth`` (clips by source of the event
-        times). The value is ``None`` where no test clip is of an impact class.
+        ``difference`` with F1 and the median absolute error. ``data``, of the parts too, holds
+        ``errors_ms``, all signed errors; the whole also ``truth``, clips by source of event times.
+        The value is ``None`` where no test clip is of an impact class.
     """
     members = [item for item in of_split(items, "test") if item.label in config.labels]
     if not members:
@@ -379,7 +383,6 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
         parts[f"class/{label}"] = _scores(ours.take(rows), weights, config)
 
     partners = _partners(members, by_label, config, seed)
-    control_errors: Times = np.zeros(0)
     if partners:
         rows = np.array(sorted(partners), dtype=np.intp)
         taken = [members[index] for index in rows]
@@ -388,7 +391,6 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
             [onsets[index] for index in rows],
             config,
         )
-        control_errors = np.concatenate([*control.errors_ms, np.zeros(0)])
         weights = item_weights(taken, config, seed, "sync", "control")
         parts["shuffled"] = _scores(control, weights, config)
         parts["difference"] = _difference(ours.take(rows), control, weights, config)
@@ -398,19 +400,9 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
 
     sources = sorted({item.events_source for item in members if item.events_source})
     truth = {name: sum(item.events_source == name for item in members) for name in sources}
-    data = {
-        "errors_ms": {
-            label: np.round(
-                np.concatenate([*(ours.errors_ms[index] for index in rows), np.zeros(0)]), 3
-            ).tolist()
-            for label, rows in by_label.items()
-        },
-        "shuffled_errors_ms": np.round(control_errors, 3).tolist(),
-        "truth": truth,
-    }
     note = "event times: " + (", ".join(sources) or "none")
     head = whole.with_parts(parts)
-    return Score(head.value, head.n, head.unit, head.ci_low, head.ci_high, head.parts, note, data)
+    return replace(head, note=note, data={**head.data, "truth": truth})
 
 
 def _partners(
