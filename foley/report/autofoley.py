@@ -69,8 +69,8 @@ _OTHER_READINGS = {
 _READING_CAPTION = (
     "Maximum over all lags of the normalised cross-correlation of loudness curves, averaged over the clips "
     "of a class and then over classes. The paper does not say what it correlated; two waveforms of the same "
-    "rain cannot reach its values, loudness curves can; other readings are given last. Curves of unlike clips "
-    "correlate too, so this says little about timing: see the sync table."
+    "rain cannot reach its values, loudness curves can; other readings are given last. Unlike clips "
+    "have like curves too, so this says little about timing: see the sync table."
 )
 _ACCURACY_CAPTION = (
     "Class predicted from the picture, test recordings, mean over the classes. The paper prints 65.79 and "
