@@ -1,0 +1,158 @@
+"""Scores of a run: read from its shards, written as JSON, gathered in one table."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foley.errors import ConfigError, ManifestError, StoreError
+from foley.metrics.evaluate import MetricRow, collect_metrics, load_items, read_score, score_metric
+from foley.store.manifests import Clip, Event, read_rows, write_rows
+from foley.store.shards import ShardWriter
+
+CLASSES = ["clock", "rain"]
+RATE_HZ = 8000
+
+
+def clip_row(name: str, label: str, split: str) -> Clip:
+    return Clip(
+        clip_id=name,
+        recording_id=name[:2],
+        label=label,
+        shard="000",
+        group="",
+        split=split,
+        path=f"{name}.mp4",
+        start_s=0,
+        duration_s=1,
+        fps=25,
+    )
+
+
+ROWS = [
+    clip_row("c0_00", "clock", "test"),
+    clip_row("c1_00", "clock", "train"),
+    clip_row("r0_00", "rain", "test"),
+]
+
+
+def write_run(folder: Path, *, leave_out: str = "", judged: list[str] | None = None) -> dict[str, Any]:
+    """A run over three clips whose sounds are the recorded ones, guessed as clock throughout."""
+    generator = np.random.default_rng(0)
+    waves = {row.clip_id: generator.standard_normal(RATE_HZ).astype(np.float32) * 0.1 for row in ROWS}
+    paths = {name: folder / f"{name}.h5" for name in ("sound", "judgements", "clips")}
+    sure = np.array([0.75, 0.25], dtype=np.float32)
+    with ShardWriter(paths["clips"], {}) as shard:
+        for row in ROWS:
+            shard.write(row.clip_id, {"audio": waves[row.clip_id]}, {"sample_rate_hz": RATE_HZ})
+    with ShardWriter(paths["sound"], {"classes": CLASSES}) as shard:
+        for row in ROWS:
+            if row.clip_id != leave_out:
+                arrays = {"probabilities": sure}
+                if row.split == "test":
+                    arrays["waveform"] = waves[row.clip_id]
+                shard.write(row.clip_id, arrays, {"sample_rate_hz": RATE_HZ})
+    with ShardWriter(paths["judgements"], {"classes": CLASSES}) as shard:
+        for clip_id in judged if judged is not None else ["c0_00", "r0_00"]:
+            shard.write(clip_id, {"probabilities": sure})
+    write_rows(folder / "000.tsv", Clip, ROWS)
+    event = Event(clip_id="c0_00", time_s=0.5, kind="tick", material="", source="generated")
+    write_rows(folder / "000.events.tsv", Event, [event, event.model_copy(update={"time_s": 0.25})])
+    return {
+        "sound_path": paths["sound"],
+        "judgements_path": paths["judgements"],
+        "clips_paths": [str(paths["clips"])],
+        "rows_paths": [str(folder / "000.tsv")],
+        "events_paths": [str(folder / "000.events.tsv")],
+    }
+
+
+def test_items_hold_what_the_files_say(tmp_path: Path) -> None:
+    items = {item.clip_id: item for item in load_items(**write_run(tmp_path))}
+    assert sorted(items) == ["c0_00", "c1_00", "r0_00"]
+    first = items["c0_00"]
+    assert first.events_s.tolist() == [0.25, 0.5]
+    assert (first.events_source, first.recording_id, first.classes) == ("generated", "c0", ("clock", "rain"))
+    np.testing.assert_array_equal(first.generated, first.recorded)
+    assert items["c1_00"].judgement is None
+    with pytest.raises(StoreError, match="c1_00: has no generated waveform"):
+        _ = items["c1_00"].generated
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        ("accuracy", 0.5),
+        ("retrieval", 0.5),
+        ("log_loss", (np.log(4 / 3) + np.log(4)) / 2),
+        ("confusion", 0.5),
+        ("envelope", 0.0),
+        ("correlation", 1.0),
+    ],
+)
+def test_every_metric_scores_a_run(tmp_path: Path, metric: str, value: float) -> None:
+    run = write_run(tmp_path)
+    score_metric(metric=metric, settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
+    assert read_score(tmp_path / "m.json").value == pytest.approx(value, abs=1e-6)
+
+
+def test_a_run_is_scored_the_same_twice(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    for name in ("one", "two"):
+        score_metric(metric="sync", settings={}, seed=3, metric_path=tmp_path / name, **run)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_missing_test_clip_is_an_error(tmp_path: Path) -> None:
+    run = write_run(tmp_path, leave_out="r0_00")
+    with pytest.raises(StoreError, match="1 test clips are missing, first r0_00"):
+        score_metric(metric="accuracy", settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_a_missing_judgement_is_an_error(tmp_path: Path) -> None:
+    run = write_run(tmp_path, judged=["c0_00"])
+    with pytest.raises(StoreError, match="have no judgement, first r0_00"):
+        score_metric(metric="retrieval", settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
+
+
+def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    with pytest.raises(ConfigError, match=r"(?s)metrics.sync.*window_ms"):
+        score_metric(metric="sync", settings={"window_ms": 50}, seed=0, metric_path=tmp_path / "m", **run)
+
+
+def test_the_table_holds_every_part_of_every_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    paths = [
+        tmp_path / "experiments" / name / f"seed{seed}" / "metrics" / "accuracy.json"
+        for name in ("b", "a")
+        for seed in (1, 0)
+    ]
+    for path in paths:
+        score_metric(metric="accuracy", settings={}, seed=0, metric_path=path, **run)
+    collect_metrics(metric_paths=paths, table_path=tmp_path / "metrics.tsv")
+    rows = read_rows(tmp_path / "metrics.tsv", MetricRow)
+    whole = [(row.experiment, row.seed) for row in rows if not row.part]
+    assert whole == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    found = {row.part: row for row in rows if (row.experiment, row.seed) == ("a", 0)}
+    assert found["test/class/rain"].value == 0
+    assert found["train/class_average"].value == 1
+    assert found[""].unit == "proportion"
+    again = tmp_path / "again.tsv"
+    collect_metrics(metric_paths=paths[::-1], table_path=again)
+    assert again.read_bytes() == (tmp_path / "metrics.tsv").read_bytes()
+
+
+def test_a_path_outside_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="is not <experiment>"):
+        collect_metrics(metric_paths=[tmp_path / "accuracy.json"], table_path=tmp_path / "metrics.tsv")
+
+
+def test_a_damaged_score_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "seed0" / "metrics" / "sync.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(StoreError, match=r"sync.json: is not a score"):
+        collect_metrics(metric_paths=[path], table_path=tmp_path / "metrics.tsv")
