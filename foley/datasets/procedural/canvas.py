@@ -99,6 +99,17 @@ class Canvas:
         points = _CIRCLE @ axes + (centre[0], centre[1])
         self.polygon(points, colour, alpha)
 
+    def text(
+        self, centre: Sequence[float], words: str, height: float, colour: Colour, width: float = 0.008
+    ) -> None:
+        """Write upright capitals around `centre`; letter `height` and pen `width` in scene units."""
+        pen = max(1, round(width * self.scale))
+        size = height * self.scale / 21.0
+        (wide, tall), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, size, pen)
+        x, y = self.to_px([centre])[0]
+        corner = (round(float(x) - wide / 2), round(float(y) + tall / 2))
+        cv2.putText(self.image, words, corner, cv2.FONT_HERSHEY_SIMPLEX, size, colour, pen, cv2.LINE_AA)
+
     def textured(self, quad: ArrayLike, texture: NDArray[np.uint8], alpha: float = 1.0) -> None:
         """Map an RGB or RGBA `texture`, shape (h, w, 3 or 4), onto the scene quad, shape (4, 2).
 
