@@ -263,6 +263,7 @@ def _listeners_table(number: int, paper: list[PaperValue]) -> Table:
 
 _SYNC_ROWS = {"": "", "shuffled": " (shuffled)", "difference": " (difference)"}
 """Parts of the sync metric that hold the same numbers again, and how their rows are called."""
+_SYNC_ORDER = ("f1", "median_abs_error", "median_error", "precision", "recall", "events", "onsets", "missing")
 _SYNC_CAPTION = (
     "Onsets heard in the generated sound against the clip's event times, matched one to one, impact classes "
     "only. The row `shuffled` scores the same sounds against the events of other clips of the same class; "
@@ -289,7 +290,8 @@ def sync_table(measured: Measured) -> Table:
     columns = dict.fromkeys(
         part for one in scored for part in measured.parts(one, "sync") if part and "/" not in part
     )
-    columns = {column: None for column in columns if column not in _SYNC_ROWS} or {"value": None}
+    columns = {column: None for column in sorted(columns, key=_sync_place) if column not in _SYNC_ROWS}
+    columns = columns or {"value": None}
     cells: list[Cell] = []
     for experiment in measured.experiments:
         if experiment not in scored:
@@ -305,6 +307,13 @@ def sync_table(measured: Measured) -> Table:
         "Experiment",
         decimals=3,
     )
+
+
+def _sync_place(column: str) -> tuple[int, int]:
+    """Sort key: by quantity, then by window."""
+    window = "".join(filter(str.isdigit, column.split("_")[-1]))
+    places = [place for place, name in enumerate(_SYNC_ORDER) if column.startswith(name)]
+    return places[0] if places else len(_SYNC_ORDER), int(window or 0)
 
 
 def _sync_row(measured: Measured, experiment: str, row: str, title: str, columns: list[str]) -> list[Cell]:

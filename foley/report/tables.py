@@ -172,10 +172,12 @@ def _readable(value: Value, decimals: int) -> str:
     if value.value is None:
         return "–"
     decimals = _DECIMALS.get(value.unit, decimals)
-    text = f"{value.value:.{decimals}f}"
+    # Adding zero turns -0.0 into 0.0.
+    text = f"{round(value.value, decimals) + 0.0:.{decimals}f}"
     if value.low is None or value.high is None:
         return text
-    return f"{text} [{value.low:.{decimals}f}, {value.high:.{decimals}f}]"
+    low, high = (f"{round(end, decimals) + 0.0:.{decimals}f}" for end in (value.low, value.high))
+    return f"{text} [{low}, {high}]"
 
 
 def to_tsv(table: Table, notes: Sequence[str]) -> str:
@@ -226,8 +228,8 @@ def _row_note(cells: Sequence[Cell]) -> str:
     """Join a row's notes; a note of some cells only names their columns."""
     by_note: dict[str, list[str]] = {}
     for cell in cells:
-        if cell.notes:
-            by_note.setdefault(cell.notes, []).append(cell.column)
+        for note in filter(None, dict.fromkeys([cell.ours.note, cell.note])):
+            by_note.setdefault(note, []).append(cell.column)
     whole = len(cells)
     return "; ".join(
         note if len(columns) == whole else f"{', '.join(columns)}: {note}"

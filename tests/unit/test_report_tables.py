@@ -18,6 +18,7 @@ from foley.report.tables import (
     Cell,
     Table,
     Value,
+    grid,
     read_paper,
     tabulate,
     to_html,
@@ -169,11 +170,12 @@ def test_an_experiment_that_is_not_scored_for_a_side_column_says_so(tables: Path
 def test_sync_stands_beside_its_control(tables: Path) -> None:
     found = cells(tables, "autofoley_sync")
     assert (found["one", "f1_50ms"]["ours"], found["one (shuffled)", "f1_50ms"]["ours"]) == ("0.6", "0.2")
-    assert found["two", "missing"]["note"] == NOT_CONFIGURED
+    assert found["two", "f1_50ms"]["note"] == NOT_CONFIGURED
     assert found["one (difference)", "f1_50ms"]["ours"] == "0.4"
     assert found["one", "f1_50ms"]["note"] == "event times: generated"
     assert ("one (difference)", "missing") not in found
     assert not any("class" in column for _, column in found)
+    assert list(dict.fromkeys(column for _, column in found)) == ["f1_50ms", "missing"]
     assert "| 3 |" in (tables / "autofoley_sync.md").read_text(encoding="utf-8")
 
 
@@ -261,3 +263,11 @@ def test_a_part_that_some_seeds_lack_is_told() -> None:
     assert "1 of 2 seeds" in found.note
     with pytest.raises(StoreError, match="has no part 'f1'"):
         Measured(rows, "metrics.tsv").get("a", "sync", "f1")
+
+
+def test_a_note_that_a_whole_row_shares_is_given_once() -> None:
+    cells = (
+        Cell("a", "x", Value(-0.001, n=3, n_seeds=1), note="both"),
+        Cell("a", "y", Value(1.0, n=5, n_seeds=1, note="only y"), note="both"),
+    )
+    assert grid(Table("t", "T", "", cells))[1] == ["a", "0.00", "1.00", "3–5", "both; y: only y"]
