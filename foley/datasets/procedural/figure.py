@@ -8,19 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foley.datasets.procedural.canvas import Canvas, Colour
+from foley.datasets.procedural.scenery import random_colour, shade
 
 Points = NDArray[np.float64]
-
-
-def random_colour(
-    rng: np.random.Generator,
-    value: tuple[float, float] = (0.25, 0.95),
-    saturation: tuple[float, float] = (0.05, 0.7),
-) -> Colour:
-    """Draw an RGB colour of any hue, with HSV `value` and `saturation` inside the given ranges."""
-    hsv = np.array([[[rng.uniform(0, 360), rng.uniform(*saturation), rng.uniform(*value)]]], np.float32)
-    red, green, blue = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0] * 255
-    return float(red), float(green), float(blue)
 
 
 def skin_colour(rng: np.random.Generator) -> Colour:
@@ -28,20 +18,6 @@ def skin_colour(rng: np.random.Generator) -> Colour:
     hsv = np.array([[[rng.uniform(5, 32), rng.uniform(0.2, 0.6), rng.uniform(0.3, 0.97)]]], np.float32)
     rgb = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0] * 255 * rng.uniform(0.85, 1.0, 3)
     return float(rgb[0]), float(rgb[1]), float(rgb[2])
-
-
-def shade(colour: Colour, factor: float) -> Colour:
-    """Darken (`factor` < 1) or lighten towards white (`factor` > 1) an RGB colour."""
-    if factor <= 1:
-        return colour[0] * factor, colour[1] * factor, colour[2] * factor
-    mix = min(factor - 1, 1.0)
-    return tuple(c + (255 - c) * mix for c in colour)  # type: ignore[return-value]
-
-
-def pick(rng: np.random.Generator, held_out: bool, train: Sequence[str], test: Sequence[str]) -> str:
-    """Choose one name from `train`, or from `test` for a held-out recording."""
-    names = test if held_out else train
-    return names[int(rng.integers(len(names)))]
 
 
 def paced_times(
@@ -119,17 +95,21 @@ def limb(
     canvas: Canvas, joints: ArrayLike, widths: Sequence[float], colour: Colour, light: float = 0.18
 ) -> None:
     """Paint a tapered limb through `joints`, shape (n, 2), `widths` thick at each, lit from one side."""
-    pts = np.asarray(joints, float)
-    for tone, size, shift in ((shade(colour, 0.82), 1.0, 0.0), (shade(colour, 1 + light), 0.5, 0.16)):
-        for a, b, wa, wb in zip(pts[:-1], pts[1:], widths[:-1], widths[1:], strict=True):
-            way = b - a
-            normal = np.array([way[1], -way[0]]) / (np.hypot(way[0], way[1]) or 1e-9)
-            la, lb = normal * wa * 0.5, normal * wb * 0.5
-            sa, sb = la * shift * 2, lb * shift * 2
-            canvas.polygon([a + la * size + sa, b + lb * size + sb, b - lb * size + sb, a - la * size + sa], tone)
-        if size == 1.0:
-            for joint, width in zip(pts, widths, strict=True):
-                canvas.circle(joint, width / 2, tone)
+    pts, size = np.asarray(joints, float), np.asarray(widths, float)
+    way = np.diff(pts, axis=0)
+    normal = np.stack([way[:, 1], -way[:, 0]], axis=1)
+    normal /= np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9)[:, None]
+    base = shade(colour, 0.82)
+    for i, n in enumerate(normal):
+        left, right = n * size[i] / 2, n * size[i + 1] / 2
+        canvas.polygon([pts[i] + left, pts[i + 1] + right, pts[i + 1] - right, pts[i] - left], base)
+    for joint, width in zip(pts, size, strict=True):
+        canvas.circle(joint, width / 2, base)
+    # One ribbon of light along the whole limb, so that joints do not break it.
+    mean = np.concatenate([normal[:1], normal[:-1] + normal[1:], normal[-1:]])
+    mean /= np.maximum(np.hypot(mean[:, 0], mean[:, 1]), 1e-9)[:, None]
+    edge, core = pts + mean * size[:, None] * 0.42, pts - mean * size[:, None] * 0.06
+    canvas.polygon(np.concatenate([edge, core[::-1]]), shade(colour, 1 + light))
 
 
 @dataclass(frozen=True)
@@ -256,10 +236,12 @@ class Ground:
             canvas.polygons(np.stack([x, y], axis=2)[seen], colour)
 
 
-def _pebbles(rng: np.random.Generator, n: int, size: tuple[float, float], tall: float) -> Points:
-    """Scatter `n` flat or domed six-cornered stones over the floor; shape (n, 6, 3)."""
-    angle = np.linspace(0, 2 * np.pi, 6, endpoint=False) + rng.uniform(0, 1, (n, 1))
-    radius = rng.uniform(*size, (n, 1)) * rng.uniform(0.75, 1.2, (n, 6))
+def _pebbles(
+    rng: np.random.Generator, n: int, size: tuple[float, float], tall: float, corners: int = 6
+) -> Points:
+    """Scatter `n` flat or domed stones over the floor; shape (n, corners, 3)."""
+    angle = np.linspace(0, 2 * np.pi, corners, endpoint=False) + rng.uniform(0, 1, (n, 1))
+    radius = rng.uniform(*size, (n, 1)) * rng.uniform(0.75, 1.2, (n, corners)) ** (6 / corners)
     depth = Ground.NEAR + (Ground.FAR - Ground.NEAR) * rng.uniform(0, 1, (n, 1)) ** 1.6
     x = rng.uniform(-Ground.HALF, Ground.HALF, (n, 1)) + radius * np.cos(angle)
     z = depth + radius * np.sin(angle)
@@ -269,11 +251,11 @@ def _pebbles(rng: np.random.Generator, n: int, size: tuple[float, float], tall: 
 def _tiles(rng: np.random.Generator, wide: float, deep: float, gap: float, stagger: bool) -> Points:
     """Lay a floor of cells with gaps; shape (n, 8, 3), corners cut off."""
     # The cells must close at the wrap, so sizes are rounded to whole numbers of cells.
-    n_x = max(2, round(2 * Ground.HALF / wide))
+    n_x = max(1, round(2 * Ground.HALF / wide))
     n_z = max(1, round((Ground.FAR - Ground.NEAR) / deep))
     w, d = 2 * Ground.HALF / n_x, (Ground.FAR - Ground.NEAR) / n_z
     hw, hd = (w - gap) / 2, (d - gap) / 2
-    cut = min(hw, hd) * 0.35
+    cut = min(hw, hd) * (0.35 if stagger else 0.02)
     sx = np.array([-hw + cut, hw - cut, hw, hw, hw - cut, -hw + cut, -hw, -hw])
     sz = np.array([-hd, -hd, -hd + cut, hd - cut, hd, hd, hd - cut, -hd + cut])
     ix, iz = np.meshgrid(np.arange(n_x), np.arange(n_z))
@@ -301,7 +283,7 @@ def make_ground(
     ahead : bool
         True when the figure walks towards the viewer, so planks lie across its way.
     """
-    base = random_colour(rng, (0.25, 0.9), (0.03, 0.5))
+    base = random_colour(rng, 0.2, 0.9)
     size = rng.uniform(1.25, 1.5) if held_out else rng.uniform(0.85, 1.1)
     light, dark = shade(base, rng.uniform(1.15, 1.35)), shade(base, rng.uniform(0.6, 0.8))
     if material == "wood":
@@ -311,15 +293,15 @@ def make_ground(
         grain = _pebbles(rng, 50, (0.004, 0.01), 0.0)
         stretch = np.array([1.0, 9.0, 1.0]) if not ahead else np.array([9.0, 1.0, 1.0])
         grain = (grain - grain.mean(axis=1, keepdims=True)) * stretch + grain.mean(axis=1, keepdims=True)
-        layers = (
+        planks = (
             (cells[order[:third]], shade(base, 1.1)),
             (cells[order[third:]], shade(base, 0.92)),
             (grain, dark),
         )
-        return Ground(layers, shade(base, 0.4), contact_y, centre_x)
+        return Ground(planks, shade(base, 0.4), contact_y, centre_x)
     if material == "metal":
-        plates = _tiles(rng, 0.9 * size, 1.2, gap=0.02, stagger=False)
-        studs = _tiles(rng, 0.16 * size, 0.3, gap=0.13 * size, stagger=True)
+        plates = _tiles(rng, 0.9 * size, 0.4 if ahead else 1.2, gap=0.02, stagger=False)
+        studs = _tiles(rng, 0.26 * size, 0.4, gap=0.2 * size, stagger=True)
         return Ground(((plates, base), (studs, light)), shade(base, 0.45), contact_y, centre_x)
     if material == "cobble":
         stones = _tiles(rng, 0.3 * size, 0.3 * size, gap=0.035, stagger=True)
@@ -333,10 +315,10 @@ def make_ground(
             tuple(zip(pebbles, (dark, light, shade(base, 1.1)), strict=True)), base, contact_y, centre_x
         )
     if material == "snow":
-        humps = _pebbles(rng, 40, (0.12 * size, 0.3 * size), 0.12)
+        humps = _pebbles(rng, 40, (0.12 * size, 0.3 * size), 0.12, 12)
         glints = _pebbles(rng, 70, (0.004, 0.009), 0.0)
         return Ground(
-            ((humps, shade(base, 1.12)), (glints, shade(base, 1.6))), shade(base, 0.97), contact_y, centre_x
+            ((humps, shade(base, 1.06)), (glints, shade(base, 1.6))), shade(base, 0.97), contact_y, centre_x
         )
     if material == "turf":
         blades = _pebbles(rng, 240, (0.008 * size, 0.016 * size), 0.0)[:, ::2]
