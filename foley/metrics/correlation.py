@@ -7,7 +7,9 @@ cross-correlation over all lags is a few hundredths; so the printed values canno
 waveforms, unless the generated sound held the recorded one. Loudness curves (RMS over time) are
 positive, and the normalised cross-correlation of two positive curves without removing their means
 lies in the printed range: near 1 for steady sounds, lower for sounds of separate hits, the highest
-over lags forgiving a common delay. Table I is therefore read as ``envelope_peak``. The other
+over lags forgiving a common delay. Two recordings of one class of the procedural data give, on
+average over eight pairs, 0.86 for rain, 0.82 for fire, 0.62 for break and 0.41 for cutting in this
+reading, and 0.02 to 0.13 for waveforms. Table I is therefore read as ``envelope_peak``. The other
 readings are parts of the score, so that nobody has to believe this one:
 
 ==================  ===============================================================

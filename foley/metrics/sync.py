@@ -301,9 +301,13 @@ def _scores(pool: _Pool, weights: Weights, config: Config) -> Score:
     ):
         parts[name] = Score(round(count, 6), n_clips, "count")
     head = parts[f"f1_{config.headline_ms}ms"]
-    signed_ms = np.round(np.concatenate([*pool.errors_ms, np.zeros(0)]), 3)
-    data = {"errors_ms": signed_ms.tolist()}
-    return Score(head.value, n_clips, head.unit, head.ci_low, head.ci_high, parts, head.note, data)
+    return Score(head.value, n_clips, head.unit, head.ci_low, head.ci_high, parts, head.note)
+
+
+def _listed(errors_ms: Sequence[Times]) -> list[float]:
+    """All errors in one list, to the microsecond."""
+    joined: list[float] = np.round(np.concatenate([*errors_ms, np.zeros(0)]), 3).tolist()
+    return joined
 
 
 def _interval(value: float | None, samples: Counts, level: float) -> Interval:
@@ -362,8 +366,9 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
         F1 at the headline window, pooled over clips, with a bootstrap interval over recordings.
         Parts: ``f1_<w>ms precision_<w>ms recall_<w>ms median_error_ms median_abs_error_ms events
         onsets missing redundant``; the same again under ``class/<label>`` and under ``shuffled``;
-        ``difference`` with F1 and the median absolute error. ``data``, of the parts too, holds
-        ``errors_ms``, all signed errors; the whole also ``truth``, clips by source of event times.
+        ``difference`` with F1 and the median absolute error. ``data`` holds ``errors_ms``
+        (all signed errors, by label), ``shuffled_errors_ms`` and ``truth`` (clips by source of their
+        event times).
         The value is ``None`` where no test clip is of an impact class.
     """
     members = [item for item in of_split(items, "test") if item.label in config.labels]
@@ -383,6 +388,7 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
         parts[f"class/{label}"] = _scores(ours.take(rows), weights, config)
 
     partners = _partners(members, by_label, config, seed)
+    control_errors_ms: list[Times] = []
     if partners:
         rows = np.array(sorted(partners), dtype=np.intp)
         taken = [members[index] for index in rows]
@@ -392,6 +398,7 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
             config,
         )
         weights = item_weights(taken, config, seed, "sync", "control")
+        control_errors_ms = control.errors_ms
         parts["shuffled"] = _scores(control, weights, config)
         parts["difference"] = _difference(ours.take(rows), control, weights, config)
     else:
@@ -402,7 +409,14 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
     truth = {name: sum(item.events_source == name for item in members) for name in sources}
     note = "event times: " + (", ".join(sources) or "none")
     head = whole.with_parts(parts)
-    return replace(head, note=note, data={**head.data, "truth": truth})
+    data = {
+        "errors_ms": {
+            label: _listed([ours.errors_ms[index] for index in rows]) for label, rows in by_label.items()
+        },
+        "shuffled_errors_ms": _listed(control_errors_ms),
+        "truth": truth,
+    }
+    return replace(head, note=note, data=data)
 
 
 def _partners(
