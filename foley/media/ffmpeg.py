@@ -200,7 +200,8 @@ def sound_stream(container: Any) -> Any:
 
 def shown_at(item: Any) -> int | None:
     """Presentation time of a packet or frame in its time base; AVI has decoding times only."""
-    return item.pts if item.pts is not None else item.dts
+    stamp: int | None = item.pts if item.pts is not None else item.dts
+    return stamp
 
 
 def picture_start(path: str | Path) -> Fraction | None:
@@ -213,9 +214,10 @@ def picture_start(path: str | Path) -> Fraction | None:
         stream = picture_stream(container)
         if stream is None:
             return None
-        packets = (p for p in container.demux(stream) if shown_at(p) is not None and not p.is_discard)
-        times = [shown_at(p) for p in itertools.islice(packets, _N_START_PACKETS)]
-        return Fraction(min(times) * stream.time_base) if times else None
+        shown_packets = (packet for packet in container.demux(stream) if not packet.is_discard)
+        stamps = (stamp for packet in shown_packets if (stamp := shown_at(packet)) is not None)
+        first = min(itertools.islice(stamps, _N_START_PACKETS), default=None)
+        return None if first is None else Fraction(first * stream.time_base)
 
 
 def _packet_times(container: Any, streams: list[Any]) -> dict[int, list[tuple[int, int]]]:
@@ -241,7 +243,7 @@ def _rotation(path: Path) -> int:
     with open_media(path) as container:
         stream = picture_stream(container)
         for frame in container.decode(stream):
-            return round(frame.rotation / 90) * 90 % 360
+            return int(round(frame.rotation / 90) * 90 % 360)
     raise MediaError(
         Reason.DECODE_ERROR,
         f"{shown(path)}: not one picture can be decoded; fetch the file again or re-encode it",
@@ -427,7 +429,7 @@ def _start_in_file_s(path: str | Path) -> float:
     """Time from the container's start to the first picture: what ffmpeg keeps when it copies."""
     start = picture_start(path)
     with open_media(path) as container:
-        return max(0.0, float(start or 0) - (container.start_time or 0) / av.time_base)
+        return max(0.0, float(start or 0) - float(container.start_time or 0) / float(av.time_base))
 
 
 def _n_sound_streams(path: str | Path) -> int:
