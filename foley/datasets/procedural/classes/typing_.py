@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -46,6 +47,7 @@ _LEGENDS = {
 _TEMPOS = {"steady-a": (0.2, 0.28), "fast-a": (0.11, 0.14), "slow-b": (0.29, 0.38), "medium-b": (0.14, 0.19)}
 _STAGGER = (-0.3, 0.0, 0.4)
 _SPACE_ROW = 3
+_DESK_Y = 0.02
 _PRESS_S = 0.08
 _SINK_S = 0.03
 _RISE_S = 0.07
@@ -116,7 +118,7 @@ def _plan(rng: np.random.Generator, duration_s: float, gap_s: tuple[float, float
         finger = int(rng.choice(ready, p=weight / weight.sum()))
         force = float(np.clip(strength * rng.uniform(0.7, 1.25), 0.15, 1)) if depth == 1 else 0.0
         presses.append(_Press(time_s, finger, *_target(rng, finger), depth, force))
-        free_s[finger] = time_s + 0.36
+        free_s[finger] = time_s + 0.44
 
     while t < duration_s - 0.15:
         press(t, 1.0)
@@ -179,9 +181,9 @@ def _keys(made: _Set) -> dict[tuple[float, int], tuple[str, bool]]:
 
 
 def _draw_board(canvas: Canvas, made: _Set) -> None:
-    canvas.polygon([[-2.0, 0.02], [4.0, 0.02], [4.0, 3.0], [-2.0, 3.0]], made.desk)
+    canvas.polygon([[-2.0, -1.0], [4.0, -1.0], [4.0, 3.0], [-2.0, 3.0]], made.desk)
     outer = _grid(np.array([-6.9, 6.9, 6.9, -6.9]), np.array([-0.35, -0.35, 4.3, 4.3]))
-    canvas.polygon(outer + [0.03, 0.05], shade(made.desk, 0.5))
+    canvas.polygon(outer + np.array([0.03, 0.05]), shade(made.desk, 0.5))
     canvas.polygon(outer, made.case)
     well = _grid(np.array([-6.6, 6.6, 6.6, -6.6]), np.array([-0.1, -0.1, 4.1, 4.1]))
     canvas.polygon(well, shade(made.case, 0.45))
@@ -232,9 +234,9 @@ def _draw_hands(canvas: Canvas, made: _Set, tips: Points, t_s: float) -> None:
     below = _grid(tips[:, 0], tips[:, 1] + 0.66 - cap.height)
     sink = np.clip(1 - tips[:, 2] / 0.3, 0, 1) * 0.16 * cap.height
     at = below + np.stack([np.zeros(10), sink - made.hover * np.maximum(tips[:, 2], 0)], axis=1)
-    for spot, height in zip(below, tips[:, 2], strict=True):
-        gap = 0.35 * made.hover * max(height, 0.0)
-        canvas.ellipse(spot + [gap + 0.012, 0.012], (0.034, 0.02), 0, (8, 8, 8), 0.6 - 0.3 * min(height, 1.0))
+    gap = 0.35 * made.hover * np.maximum(tips[:, 2], 0)
+    for spot, height in zip(below + 0.012 + gap[:, None] * [1.0, 0.0], tips[:, 2], strict=True):
+        canvas.ellipse(list(spot), (0.034, 0.02), 0, (8, 8, 8), 0.6 - 0.3 * min(float(height), 1.0))
     drift = 0.004 * np.array([np.sin(2.1 * t_s), np.sin(1.7 * t_s + 1)])
     for side in (0, 1):
         mine = np.array([8 + side, *(range(4) if side == 0 else range(7, 3, -1))])
@@ -244,11 +246,10 @@ def _draw_hands(canvas: Canvas, made: _Set, tips: Points, t_s: float) -> None:
         spread = np.where(mine < 8, 0.86 * _HOMES[mine] + 0.35 * (2 * side - 1), 1.9 * (2 * side - 1))
         knuckles = _grid(spread + 0.4 * shift[0], _KNUCKLE_ROW[mine] + 0.5 * shift[1]) + drift + [0, dip]
         wrist = _grid(2.9 * (2 * side - 1), 5.3) + drift + [0.3 * dip, dip]
-        arm(canvas, wrist, wrist + [0.1 * (2 * side - 1), 0.6], 0.085 * size, made.look)
+        arm(canvas, wrist, wrist + np.array([0.1 * (2 * side - 1), 0.6]), 0.085 * size, made.look)
         sides = np.array([[-0.085, 0.02], [0.085, 0.02]]) * size + wrist
-        swell = (knuckles[:, None] + np.array([[-0.04, -0.02], [0.04, -0.02], [0, -0.035]]) * size).reshape(
-            -1, 2
-        )
+        bumps = np.array([[-0.04, -0.02], [0.04, -0.02], [0, -0.035]]) * size
+        swell = (knuckles[:, None] + bumps).reshape(-1, 2)
         palm = _hull(np.concatenate([swell, sides]))
         middle = palm.mean(axis=0)
         canvas.polygon(palm, shade(made.look.hand, 0.5))
@@ -268,23 +269,35 @@ def _draw_fingers(
     radii = np.array([[0.04, 0.036], [0.036, 0.032], [0.032, 0.026]]) * made.thickness
     thick = (_THICK[fingers][:, None, None] * radii).reshape(-1, 2)
     limbs(canvas, parts, thick, [made.look.hand] * len(parts))
-    for end, joint, joint_dark in zip(ends, last, joints, strict=True):
-        along = end - joint
-        turn = float(np.degrees(np.arctan2(along[1], along[0]))) + 90
-        canvas.ellipse(end - 0.08 * along, (0.016, 0.02), turn, shade(made.look.hand, 0.6))
-        canvas.ellipse(end - 0.08 * along, (0.0125, 0.017), turn, made.nails)
-        canvas.ellipse(joint_dark, (0.02, 0.009), turn, shade(made.look.hand, 0.78))
+    # A nail in its bed near each tip, and the fold of skin over the last joint.
+    along = (ends - last) / np.hypot(*(ends - last).T)[:, None]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    c, s = np.cos(_ANGLES[::2])[:, None], np.sin(_ANGLES[::2])[:, None]
+    marks, tones = [], []
+    for middle, long, wide, tone in (
+        (last, 0.009, 0.02, shade(made.look.hand, 0.78)),
+        (ends - 0.004 * along, 0.02, 0.016, shade(made.look.hand, 0.6)),
+        (ends - 0.004 * along, 0.017, 0.0125, made.nails),
+    ):
+        marks.append(middle[:, None] + c * long * along[:, None] + s * wide * across[:, None])
+        tones += [tone] * len(ends)
+    canvas.patches(np.concatenate(marks), tones)
 
 
 def _painter(made: _Set, presses: list[_Press], view: NDArray[np.float64]) -> Callable[[Canvas, float], None]:
-    box = (-0.35, -0.05, 1.68, 1.15)
-    rgb, cover = baked(lambda canvas: _draw_board(canvas, made), box, 560)
+    box = (-0.5, _DESK_Y, 1.84, 1.2)
+    # Baked at the first frame: who only wants the events does not pay for the picture.
+    board = cache(lambda: baked(lambda canvas: _draw_board(canvas, made), box, 560)[0])
+    corners = [[box[0], box[1]], [box[2], box[1]], [box[2], box[3]], [box[0], box[3]]]
     keys = _keys(made)
     by_finger = [[p for p in presses if p.finger == finger] for finger in range(10)]
 
     def draw(canvas: Canvas, t_s: float) -> None:
         seen = through(canvas, view)
-        seen.veil(box, rgb, cover)
+        seen.polygon([[-2.0, _DESK_Y], [4.0, _DESK_Y], [4.0, 3.0], [-2.0, 3.0]], made.desk)
+        # The board hides all below it: adding its light to black takes half as long as blending.
+        seen.polygon(corners, (0, 0, 0))
+        seen.veil(box, board())
         for press in presses:
             sunk = _sunk(t_s - press.time_s, made.hold_s) if press.depth == 1 else 0.0
             if t_s - press.time_s > -_SINK_S and sunk > 0:
@@ -303,9 +316,9 @@ def _striker(
     ratios = np.array([1.0, 1.46, 2.1, 3.3])
 
     def click(rng: np.random.Generator, tone_hz: float, low: float) -> Wave:
-        ring = modes(tone_hz * ratios, damping / ratios**0.5, [1, 0.6, 0.5, 0.3], 0.1, rng)
-        thud = modes([low * 180, low * 310], [0.05, 0.035], [1.0, 0.7], 0.1, rng) * cap.thock
-        snap = noise(ring.size, rng, 2000, 9000) * decay(0.1, 0.009)
+        ring = modes(list(tone_hz * ratios), list(damping / ratios**0.5), [1, 0.6, 0.5, 0.3], 0.07, rng)
+        thud = modes([low * 180, low * 310], [0.05, 0.035], [1.0, 0.7], 0.07, rng) * cap.thock
+        snap = noise(ring.size, rng, 2000, 9000) * decay(0.07, 0.009)
         return peak(0.7 * ring + thud + 1.1 * snap, 1.0)
 
     def hit(event: Event, rng: np.random.Generator) -> Wave:
@@ -314,7 +327,9 @@ def _striker(
         tone = cap.clack_hz * pitch * large * rng.uniform(0.92, 1.08)
         out = np.zeros(round(0.26 * 48_000), np.float32)
         add_at(out, click(rng, tone, pitch * large), 0.0)
-        add_at(out, peak(click(rng, 1.3 * tone, pitch) * decay(0.1, 0.05, 0.0), 0.22), hold_s)
+        release = noise(2400, rng, 2500, 10_000) * decay(0.05, 0.012)
+        release += modes([1.3 * tone, 2.1 * tone], [0.02, 0.015], [0.8, 0.5], 0.05, rng)
+        add_at(out, peak(release, 0.22), hold_s)
         return peak(out, event.force)
 
     return hit
@@ -353,7 +368,7 @@ def stage(rng: np.random.Generator, stage: Stage) -> Performance:
     caps, look = random_colour(rng, 0.15, 0.95), random_look(rng)
     made = _Set(
         cap=cap,
-        legends=_LEGENDS[layout],  # type: ignore[arg-type]
+        legends=_LEGENDS[layout],
         caps=caps,
         accent=random_colour(rng, 0.2, 0.9),
         ink=shade(caps, 1.85) if sum(caps) < 360 else shade(caps, 0.2),
