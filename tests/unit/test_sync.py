@@ -63,6 +63,7 @@ def test_exact_hits_score_one() -> None:
     assert abs(found.parts["median_error_ms"].value) < 3
     assert max(np.abs(found.data["errors_ms"]["clock"])) < 3
     assert found.parts["missing"].value == 0
+    assert set(found.data) == {"errors_ms", "shuffled_errors_ms", "truth"}
     assert found.parts["redundant"].value == 0
 
 
