@@ -263,9 +263,10 @@ def _draw_metronome(canvas: Canvas, made: _Set) -> None:
     canvas.polygon(_box(m - 0.06, 0.1, m + 0.06, 0.76), made.face)
     for k, y in enumerate(np.linspace(0.14, 0.72, 17)):
         half = 0.05 if k % 4 == 0 else 0.03
-        canvas.line([[m - half, y], [m + half, y]], made.ink, 0.006)
         if k % 4 == 2:
-            canvas.text([m, y], str(40 + 10 * k), 0.026, made.ink, 0.005)
+            canvas.text([m, y], str(40 + 10 * k), 0.03, made.ink, 0.005)
+        else:
+            canvas.line([[m - half, y], [m + half, y]], made.ink, 0.006)
     canvas.polygon(_box(m - 0.36, 0.8, m + 0.36, 0.95), shade(body, 0.75))
     canvas.line([[m - 0.34, 0.8], [m + 0.34, 0.8]], shade(body, 1.4), 0.012)
     canvas.circle([m, 0.875], 0.045, shade(made.trim, 0.5))
@@ -298,7 +299,7 @@ def _painter(made: _Set, times: Points, view: NDArray[np.float64]) -> Callable[[
     beats = made.kind.endswith("metronome")
     still = _draw_metronome if beats else _draw_case if swings else _draw_wall
     # Baked at the first frame: who only wants the events does not pay for the picture.
-    sheet = cache(lambda: baked(lambda canvas: still(canvas, made), box, 560))
+    sheet = cache(lambda: baked(lambda canvas: still(canvas, made), box, 400))
 
     def draw(canvas: Canvas, t_s: float) -> None:
         seen = through(canvas, view)

@@ -287,7 +287,7 @@ def _draw_fingers(
 def _painter(made: _Set, presses: list[_Press], view: NDArray[np.float64]) -> Callable[[Canvas, float], None]:
     box = (-0.5, _DESK_Y, 1.84, 1.2)
     # Baked at the first frame: who only wants the events does not pay for the picture.
-    board = cache(lambda: baked(lambda canvas: _draw_board(canvas, made), box, 560)[0])
+    board = cache(lambda: baked(lambda canvas: _draw_board(canvas, made), box, 400)[0])
     corners = [[box[0], box[1]], [box[2], box[1]], [box[2], box[3]], [box[0], box[3]]]
     keys = _keys(made)
     by_finger = [[p for p in presses if p.finger == finger] for finger in range(10)]
