@@ -102,8 +102,8 @@ class System(BaseSystem):
         """
         every = torch.tensor(list(combinations(range(self.config.n_relations), scale)))
         if generator is not None:
-            chosen = torch.randperm(len(every), generator=generator)[: self.config.n_tuples]
-            return every[chosen]
+            order = torch.randperm(len(every), generator=generator, device=generator.device)
+            return every[order[: self.config.n_tuples].cpu()]
         n_kept = min(len(every), self.config.n_test_tuples)
         return every[torch.linspace(0, len(every) - 1, n_kept).round().long()]
 
@@ -111,10 +111,12 @@ class System(BaseSystem):
         """Steps of Q frames: one at random in each of Q equal segments, (Q,)."""
         n_steps = self.spec.n_visual_steps[0]
         length = max(round(n_steps * self.config.train_fraction), self.config.n_relations)
-        start = int(torch.randint(0, n_steps - length + 1, (1,), generator=generator))
+        device = generator.device
+        start = int(torch.randint(0, n_steps - length + 1, (1,), generator=generator, device=device))
         edges = torch.linspace(0, length, self.config.n_relations + 1)
-        place = torch.rand(self.config.n_relations, generator=generator)
-        return (start + edges[:-1] + place * edges.diff()).long().clamp(max=n_steps - 1)
+        place = torch.rand(self.config.n_relations, generator=generator, device=device).cpu()
+        chosen: Tensor = (start + edges[:-1] + place * edges.diff()).long().clamp(max=n_steps - 1)
+        return chosen
 
     def test_steps(self) -> Tensor:
         """Steps of Q frames: segment centres of the first part of the clip, (Q,)."""
@@ -129,7 +131,7 @@ class System(BaseSystem):
             mask = torch.empty_like(frames).bernoulli_(self.config.keep_features, generator=generator)
             frames = frames * (mask / self.config.keep_features)
         reduced = self.reduce(frames)
-        scores = reduced.new_zeros(len(frames), len(self.spec.classes))
+        scores: Tensor = reduced.new_zeros(len(frames), len(self.spec.classes))
         for scale, g, h in zip(self.scales, self.g, self.h, strict=True):
             chosen = self.tuples(scale, generator if self.training else None)
             joined = reduced[:, chosen].flatten(2)  # (batch, n_tuples, scale * n_hidden)

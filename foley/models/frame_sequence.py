@@ -8,7 +8,7 @@ of the Fast-Slow LSTM's enwik8 configuration where the paper is silent; options 
 not have are off by default.
 """
 
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -108,7 +108,7 @@ class System(BaseSystem):
         """Measure mean and variance of the features, where they are standardised."""
         if self.config.standardise:
             for standardiser, values in zip(self.standardisers, features, strict=True):
-                standardiser.measure(values)
+                cast(Standardiser, standardiser).measure(values)
 
     def _inputs(self, visual: tuple[Tensor, ...], generator: torch.Generator | None) -> Tensor:
         """Equation 2: V_t, (batch, n_steps, width)."""
@@ -132,7 +132,7 @@ class System(BaseSystem):
         # The last picture is held while the delayed answers come out.
         inputs = torch.cat([inputs, inputs[:, -1:].expand(-1, delay, -1)], dim=1) if delay else inputs
         if isinstance(self.recurrent, FastSlowLSTM):
-            states = self.recurrent(inputs, generator)
+            states: Tensor = self.recurrent(inputs, generator)
         else:
             states, _ = self.recurrent(_dropped(inputs, self.config.keep, self.training, generator))
             states = _dropped(states, self.config.keep, self.training, generator)
@@ -154,16 +154,16 @@ class System(BaseSystem):
         most = self.config.shift_steps
         if most == 0 or batch.target is None:
             return batch
-        shift = int(torch.randint(-most, most + 1, (1,), generator=generator))
+        shift = int(torch.randint(-most, most + 1, (1,), generator=generator, device=generator.device))
         sequence = torch.roll(batch.visual[0], shift, dims=1)
         target = torch.roll(batch.target, shift * self.frames_per_step, dims=2)
         return Batch((sequence, *batch.visual[1:]), batch.labels, target)
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Cross-entropy of the class, and the robust loss of the sound, given the true class."""
+        batch = self._rolled(batch, generator)
         if batch.target is None:
             raise ValueError("training needs targets")
-        batch = self._rolled(batch, generator)
         logits, residual = self(batch.visual, generator)
         class_loss = functional.cross_entropy(logits, batch.labels)
         sound_loss = robust_loss(residual + self.averages[batch.labels], batch.target, self.config.alpha)

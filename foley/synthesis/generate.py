@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from foley.features.audio import RepresentationConfig, to_magnitude
 from foley.models.base import Prediction
+from foley.provenance import file_sha256
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.shards import ShardWriter
 from foley.synthesis.config import SynthesisConfig
@@ -105,7 +106,12 @@ def synthesize(
     generator = torch.Generator(device).manual_seed(
         derive_seed(base_seed, "predict", facts["experiment"], seed)
     )
-    attributes = {"config": config, "classes": list(system.spec.classes), "experiment": facts["experiment"]}
+    attributes = {
+        "config": config,
+        "classes": list(system.spec.classes),
+        "experiment": facts["experiment"],
+        "model_sha256": file_sha256(model_path),
+    }
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         every = np.arange(len(examples.rows))
         for chosen, batch in examples.batches(every, _BATCH, device):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from foley.errors import StoreError
 from foley.provenance import file_sha256
 from foley.store.shards import ShardSet, ShardWriter
 from foley.training.examples import read_clips
@@ -23,9 +24,16 @@ def average_class_spectrograms(
     averages_path : str
         Shard to write: item ``label`` with ``average (n_bins, n_frames)`` float32 and the attribute
         ``n`` (clips averaged). A class without training clips has an average of zeros and n = 0.
+
+    Raises
+    ------
+    StoreError
+        If no clip has features.
     """
     shards = ShardSet(list(audio_paths))
     rows = [row for row in read_clips(rows_paths) if row.clip_id in shards]
+    if not rows:
+        raise StoreError(f"none of the clips in {', '.join(rows_paths)} has sound features; see failures.tsv")
     shape = shards.read(rows[0].clip_id, "features").shape
     attributes = {"inputs": [file_sha256(path) for path in (*audio_paths, *rows_paths)]}
     with ShardWriter(averages_path, attributes) as writer:

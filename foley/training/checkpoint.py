@@ -44,9 +44,10 @@ def spec_as_json(spec: DataSpec) -> dict[str, Any]:
 
 def spec_from_json(values: dict[str, Any]) -> DataSpec:
     """Undo :func:`spec_as_json`."""
-    return DataSpec(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    )
+    read: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
+    return DataSpec(**read)
 
 
 def save_weights(system: System, path: str | Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,10 +94,11 @@ def train_experiment(
     system.to(device)
     curve: list[dict[str, Any]] = []
     if system.trained:
-        state_dir = (
-            Path(model_path).parent
-            / f"state-{_state_digest(config, run_seed, [*visual_paths, *audio_paths])}"
-        )
+        digest = _state_digest(config, run_seed, [*visual_paths, *audio_paths])
+        state_dir = Path(model_path).parent / f"state-{digest}"
+        for stale in Path(model_path).parent.glob("state-*"):
+            if stale != state_dir:
+                shutil.rmtree(stale)
         curve = train(
             system,
             examples,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from foley.errors import FoleyError
 from foley.models.base import System
 from foley.seeds import derive_seed
 from foley.store.files import atomic_path
@@ -53,6 +54,11 @@ def train(
     -------
     list of dict
         One entry an epoch: ``epoch``, ``lr``, loss parts, and scores.
+
+    Raises
+    ------
+    FoleyError
+        If a loss is not finite.
     """
     indices = examples.where("train")
     optimisers = system.optimisers(config.lr, config.weight_decay)
@@ -71,7 +77,7 @@ def train(
         for chosen, batch in examples.batches(order, config.batch_size, device):
             for name, value in system.step(batch, optimisers, generator, config.clip_norm).items():
                 if not math.isfinite(value):
-                    raise FloatingPointError(f"loss {name} is {value} in epoch {epoch}; lower training.lr")
+                    raise FoleyError(f"loss {name} is {value} in epoch {epoch + 1}; lower training.lr")
                 sums[name] = sums.get(name, 0.0) + value * len(chosen)
         line: dict[str, Any] = {"epoch": epoch + 1, "lr": lr}
         line |= {name: total / len(order) for name, total in sums.items()}

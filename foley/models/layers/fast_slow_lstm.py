@@ -335,10 +335,10 @@ class FastSlowLSTM(nn.Module):
         """
         batch, n_steps, _ = inputs.shape
         masks = _Masks(self, batch, n_steps, inputs, generator)
-        cells: list[LayerNormLSTMCell] = [*self.fast, self.slow]  # type: ignore[list-item]
+        cells = [*self.fast, self.slow]
         projected = cells[0].project(masks.drop(inputs)).transpose(0, 1)
         parameters = [values for cell in cells for values in cell.prepared()]
-        states: Tensor = _Sequence.apply(
+        states: Tensor = _Sequence.apply(  # type: ignore[no-untyped-call]
             masks,
             torch.is_grad_enabled(),
             projected,
