@@ -12,12 +12,24 @@ from foley.datasets.procedural.scenery import random_colour, shade
 
 Points = NDArray[np.float64]
 
+_HALF_RING = np.stack(
+    [np.cos(np.linspace(-np.pi / 2, np.pi / 2, 8)), np.sin(np.linspace(-np.pi / 2, np.pi / 2, 8))], axis=1
+)
+
 
 def skin_colour(rng: np.random.Generator) -> Colour:
     """Draw a skin tone from very dark to very fair, under a random light."""
     hsv = np.array([[[rng.uniform(5, 32), rng.uniform(0.2, 0.6), rng.uniform(0.3, 0.97)]]], np.float32)
     rgb = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0] * 255 * rng.uniform(0.85, 1.0, 3)
     return float(rgb[0]), float(rgb[1]), float(rgb[2])
+
+
+def apart(rng: np.random.Generator, low: float, high: float, held_out: bool) -> float:
+    """Draw from the middle third of [`low`, `high`] for a held-out recording, else from the outer thirds."""
+    third = (high - low) / 3
+    if held_out:
+        return float(low + third * rng.uniform(1, 2))
+    return float(low + third * (rng.uniform(0, 1) + 2 * rng.integers(2)))
 
 
 def paced_times(
@@ -94,17 +106,18 @@ def smooth_outline(points: ArrayLike, n_between: int = 5) -> Points:
 def limb(
     canvas: Canvas, joints: ArrayLike, widths: Sequence[float], colour: Colour, light: float = 0.18
 ) -> None:
-    """Paint a tapered limb through `joints`, shape (n, 2), `widths` thick at each, lit from one side."""
+    """Paint a tapered limb through `joints`, shape (n, 2), `widths` thick at each, lit from one side if `light` > 0."""
     pts, size = np.asarray(joints, float), np.asarray(widths, float)
     way = np.diff(pts, axis=0)
-    normal = np.stack([way[:, 1], -way[:, 0]], axis=1)
-    normal /= np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9)[:, None]
-    base = shade(colour, 0.82)
-    for i, n in enumerate(normal):
-        left, right = n * size[i] / 2, n * size[i + 1] / 2
-        canvas.polygon([pts[i] + left, pts[i + 1] + right, pts[i + 1] - right, pts[i] - left], base)
-    for joint, width in zip(pts, size, strict=True):
-        canvas.circle(joint, width / 2, base)
+    way /= np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9)[:, None]
+    normal = way[:, ::-1] * [1, -1]
+    # A half circle around each end of each part, in the part's own frame.
+    ring = _HALF_RING[:, :1] * way[:, None] + _HALF_RING[:, 1:] * normal[:, None]
+    near = pts[:-1, None] - 0.5 * size[:-1, None, None] * ring
+    far = pts[1:, None] + 0.5 * size[1:, None, None] * ring
+    canvas.polygons(np.concatenate([far, near], axis=1), shade(colour, 0.82))
+    if light <= 0:
+        return
     # One ribbon of light along the whole limb, so that joints do not break it.
     mean = np.concatenate([normal[:1], normal[:-1] + normal[1:], normal[-1:]])
     mean /= np.maximum(np.hypot(mean[:, 0], mean[:, 1]), 1e-9)[:, None]

@@ -13,6 +13,7 @@ from foley.datasets.procedural.figure import (
     Ground,
     Points,
     Spray,
+    apart,
     limb,
     make_ground,
     make_spray,
@@ -85,13 +86,15 @@ def stage(rng: np.random.Generator, stage: Stage) -> Performance:
     times = paced_times(rng, stage.duration_s, rng.uniform(*periods[half][tempo]), 0.05, min_gap_s=0.36)
     force = np.clip(rng.uniform(0.45, 0.9) + rng.normal(0, 0.12, times.size), 0.2, 1.0)
     leg = {"full": (0.42, 0.47), "legs": (0.66, 0.8), "feet": (1.0, 1.2), "front": (0.66, 0.9)}[view]
-    walker = _walker(rng, stage, times, force, view, rng.uniform(*leg), material, shoe, garment)
+    walker = _walker(
+        rng, stage, times, force, view, apart(rng, *leg, stage.held_out), material, shoe, garment
+    )
     events = tuple(
         Event(float(t), float(f), "heel", material, *_landing(walker, i, view))
         for i, (t, f) in enumerate(zip(times, force, strict=True))
     )
     traits = {
-        "view": view,
+        "view": f"{view}-{half}",
         "ground": f"{material}-{half}",
         "shoe": shoe,
         "garment": garment,
@@ -498,7 +501,11 @@ def _hit(rng: np.random.Generator) -> Callable[[Event, np.random.Generator], Wav
         heel = peak(contact(event, rng, event.force), 1.0)
         out = np.zeros(round(0.42 * 48_000), np.float32)
         add_at(out, heel, 0.0)
-        add_at(out, peak(contact(event, rng, event.force), 0.3), _TOE_DELAY_S)
+        toe = contact(event, rng, event.force)
+        # The sole rolls down: the toe swells in and is no hit of its own.
+        n_rise = round(0.03 * 48_000)
+        toe[:n_rise] *= np.linspace(0, 1, n_rise, dtype=np.float32) ** 2
+        add_at(out, peak(toe, 0.15), _TOE_DELAY_S)
         return peak(out, event.force)
 
     return hit
