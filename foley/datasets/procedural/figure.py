@@ -106,7 +106,7 @@ def smooth_outline(points: ArrayLike, n_between: int = 5) -> Points:
 def limb(
     canvas: Canvas, joints: ArrayLike, widths: Sequence[float], colour: Colour, light: float = 0.18
 ) -> None:
-    """Paint a tapered limb through `joints`, shape (n, 2), `widths` thick at each, lit from one side if `light` > 0."""
+    """Paint a tapered limb through `joints`, shape (n, 2), `widths` thick; `light` > 0 lights one side."""
     pts, size = np.asarray(joints, float), np.asarray(widths, float)
     way = np.diff(pts, axis=0)
     way /= np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9)[:, None]
