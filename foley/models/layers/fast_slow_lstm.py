@@ -135,7 +135,7 @@ class _CellRun:
         return torch.lerp(h, squashed * o, renew_h), torch.lerp(c, new_c, renew_c)
 
     def back(self, d_h: Tensor, d_c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Undo the newest step.
+        """Undo the newest step that has not been undone.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class _CellRun:
         d_h, d_c : Tensor, (batch, n_units)
             By the state before the step.
         """
-        h, c, renew_h, renew_c, inner, state, squashed = self.tape.pop()
+        h, c, renew_h, renew_c, inner, state, squashed = self.tape[-1 - len(self.slopes)]
         z, mean, rstd, normal, gates, j = inner
         i, _, f, o = gates.unbind(1)
         d_new_h = d_h * renew_h
@@ -183,6 +183,7 @@ class _CellRun:
         h = torch.cat([before for before, _ in self.slopes])
         d_z = torch.cat([slope for _, slope in self.slopes])
         d_gain, d_shift, d_cell_gain, d_cell_bias = self.sums
+        self.slopes, self.sums = [], []  # the tape stays: a graph may be gone back through again
         return h.t() @ d_z, d_z.sum(dim=0), d_gain.sum(dim=0), d_shift.sum(dim=0), d_cell_gain, d_cell_bias
 
 
@@ -246,7 +247,6 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Go back through time."""
         fast, slow, masks, handed = ctx.run
-        ctx.run = None  # what the sequence left behind is large
         slow_weight_x, fast_weight_x = ctx.saved_tensors
         n_steps, batch, n_fast = d_outputs.shape
         d_h = d_c = d_outputs.new_zeros(batch, n_fast)
@@ -264,9 +264,8 @@ class _Sequence(torch.autograd.Function):
             d_slow_z.append(d_z)
             d_h = d_h + masks.drop_at(step, 0, d_z @ slow_weight_x.t())
             d_projected[step], d_h, d_c = fast[0].back(d_h, d_c)
-        handed.reverse()
-        to_slow = torch.cat([values for values, _ in handed])
-        to_fast = torch.cat([values for _, values in handed])
+        to_slow = torch.cat([values for values, _ in reversed(handed)])
+        to_fast = torch.cat([values for _, values in reversed(handed)])
         parameters = [slope for cell in (*fast, slow) for slope in cell.gradients()]
         return (
             None,
