@@ -99,6 +99,9 @@ class Config(_Block):
             raise ValueError(
                 f"{where}.representation: no representation is called {experiment.representation!r}"
             )
+        for metric in experiment.metrics:
+            if metric not in self.metrics:
+                raise ValueError(f"{where}.metrics: {metric!r} is not configured under metrics")
         for feature in experiment.visual:
             parts = feature.split("/")
             if (
@@ -192,6 +195,23 @@ def _inherited(experiments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: resolve(name, ()) for name in experiments}
 
 
+def _without_removed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop the named entries, and rows of tables, that an overlay sets to null: so it removes them."""
+    blocks = ("datasets", "interpolations", "backbones", "representations", "experiments", "metrics")
+    kept = dict(values)
+    for block in blocks:
+        if isinstance(kept.get(block), Mapping):
+            kept[block] = {name: entry for name, entry in kept[block].items() if entry is not None}
+    report = kept.get("report")
+    if isinstance(report, Mapping) and isinstance(report.get("rows"), Mapping):
+        rows = {
+            table: {row: name for row, name in entries.items() if name is not None}
+            for table, entries in report["rows"].items()
+        }
+        kept["report"] = {**report, "rows": rows}
+    return kept
+
+
 def parse(values: Mapping[str, Any]) -> Config:
     """Check a configuration and fill in every default.
 
@@ -205,7 +225,7 @@ def parse(values: Mapping[str, Any]) -> Config:
     ConfigError
         If a key is unknown or a value does not fit; names every such key.
     """
-    resolved = dict(values)
+    resolved = _without_removed(values)
     if isinstance(resolved.get("experiments"), Mapping):
         resolved["experiments"] = _inherited(resolved["experiments"])
     try:

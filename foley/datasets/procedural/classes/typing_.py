@@ -327,9 +327,9 @@ def _striker(
         tone = cap.clack_hz * pitch * large * rng.uniform(0.92, 1.08)
         out = np.zeros(round(0.26 * 48_000), np.float32)
         add_at(out, click(rng, tone, pitch * large), 0.0)
-        release = noise(2400, rng, 2500, 10_000) * decay(0.05, 0.012)
+        release = noise(2400, rng, 2500, 10_000) * decay(0.05, 0.02, attack_s=0.008)
         release += modes([1.3 * tone, 2.1 * tone], [0.02, 0.015], [0.8, 0.5], 0.05, rng)
-        add_at(out, peak(release, 0.22), hold_s)
+        add_at(out, peak(release, 0.05), hold_s)
         return peak(out, event.force)
 
     return hit
