@@ -19,6 +19,7 @@ class Reason(StrEnum):
     EMPTY_FILE = "empty_file"
     UNSAFE_PATH = "unsafe_path"
     CHANGED = "changed"
+    DUPLICATE = "duplicate"
     NOT_MEDIA = "not_media"
     DECODE_ERROR = "decode_error"
     # What is in it
@@ -44,6 +45,7 @@ _CURES = {
     Reason.EMPTY_FILE: "fetch the file again",
     Reason.UNSAFE_PATH: "copy the file into the data folder in place of a link that leaves it",
     Reason.CHANGED: "the file is not the one that was acquired; run the acquisition again",
+    Reason.DUPLICATE: "remove one of the two; the first by name was kept",
     Reason.NOT_MEDIA: "replace it by an audio or video file; the content decides, not the ending",
     Reason.DECODE_ERROR: "fetch the file again or re-encode it",
     Reason.NO_VIDEO: "use a file with a moving picture",

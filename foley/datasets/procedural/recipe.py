@@ -3,10 +3,11 @@
 import logging
 from pathlib import Path
 
+import foley
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.errors import FoleyError
 from foley.media.reasons import OK, Reason
-from foley.provenance import config_digest, file_sha256
+from foley.provenance import code_digest, config_digest, file_sha256
 from foley.store.files import read_json
 from foley.store.manifests import Event, Medium, Source, encode_path
 from foley.store.shards import shard_of
@@ -58,7 +59,7 @@ def fetch(
     settings : ProceduralConfig
     sources : list of Source
     data_dir : Path
-        Files go to a folder in it that is named after the settings, so two settings never mix.
+        Files go to a folder in it that is named after the settings and the code.
     seed : int
         Not looked at.
 
@@ -70,7 +71,9 @@ def fetch(
     """
     from foley.datasets.procedural.make import make_recording, read_truth
 
-    folder = Path(f"procedural-{config_digest(settings.model_dump(mode='json'))}")
+    # Named after settings and code, so that an edited class module renders anew.
+    code = code_digest(["foley.datasets.procedural.make"], Path(foley.__file__).parents[1])
+    folder = Path(f"procedural-{config_digest([settings.model_dump(mode='json'), code])}")
     media, events = [], []
     for source in sources:
         place = folder / source.shard
@@ -112,7 +115,7 @@ def _is_whole(facts_path: Path) -> bool:
     """True when the film that the facts speak of is there, unchanged."""
     facts = read_json(facts_path)
     film = facts_path.parent / facts["path"]
-    return film.is_file() and file_sha256(film) == facts["sha256"]
+    return film.is_file() and file_sha256(film) == str(facts["sha256"])
 
 
 def _medium(source: Source, path: str, sha256: str, status: str, detail: str) -> Medium:
