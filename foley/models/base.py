@@ -67,12 +67,16 @@ class Batch:
         Representation of the recorded sound; ``None`` when predicting.
     waveform : Tensor or None, (batch, n_samples)
         Recorded sound, for systems that learn or play waveforms.
+    forced : Tensor or None, (batch,)
+        Class indices that must sound whatever the pictures show; ``None`` lets the system choose.
+        Systems without a class ignore it.
     """
 
     visual: tuple[Tensor, ...]
     labels: Tensor
     target: Tensor | None = None
     waveform: Tensor | None = None
+    forced: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,12 @@ class System(BaseSystem):
         return {"total": loss, "class": loss}
 
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
-        """Recognise the class in the first part of the clip; its average is the sound (equation 7)."""
+        """Recognise the class in the first part of the clip; its average is the sound (equation 7).
+
+        A forced class takes the place of the most probable one, with its own probability.
+        """
         probabilities = self(batch.visual[0][:, self.test_steps()]).softmax(dim=1)
-        best, chosen = probabilities.max(dim=1)
-        spectrogram = self.averages[chosen] + self.config.probability_gain * best[:, None, None]
+        chosen = probabilities.argmax(dim=1) if batch.forced is None else batch.forced
+        share = probabilities.gather(1, chosen[:, None])
+        spectrogram = self.averages[chosen] + self.config.probability_gain * share[:, :, None]
         return Prediction(probabilities=probabilities, spectrogram=spectrogram)

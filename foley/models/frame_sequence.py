@@ -81,10 +81,11 @@ class System(BaseSystem):
             )
         self.frames_per_step = spec.n_audio_frames // n_steps
         self.standardisers = nn.ModuleList(Standardiser(dim) for dim in spec.visual_dims)
-        width = spec.visual_dims[0] * (2 if config.differences else 1) + sum(spec.visual_dims[1:])
-        self.projection: nn.Module = nn.Identity()
+        widths = [spec.visual_dims[0]] * (2 if config.differences else 1) + list(spec.visual_dims[1:])
+        width = sum(widths)
+        self.projection: _Projection | None = None
         if config.n_projected is not None:
-            self.projection = nn.Sequential(nn.Linear(width, config.n_projected), nn.ReLU())
+            self.projection = _Projection(widths, config.n_projected)
             width = config.n_projected
         if config.recurrent == "fs_lstm":
             self.recurrent: nn.Module = FastSlowLSTM(
@@ -121,10 +122,11 @@ class System(BaseSystem):
         if self.config.differences:
             parts.append(functional.pad(sequence.diff(dim=1), (0, 0, 1, 0)))
         if len(visual) > 1:
-            first = self.standardisers[1](visual[1][:, :1])
-            parts.append(first.expand(-1, sequence.shape[1], -1))
-        joined: Tensor = self.projection(torch.cat(parts, dim=2))
-        return joined
+            parts.append(self.standardisers[1](visual[1][:, :1]))
+        if self.projection is not None:
+            projected: Tensor = self.projection(parts)
+            return projected
+        return torch.cat([part.expand(-1, sequence.shape[1], -1) for part in parts], dim=2)
 
     def _states(self, inputs: Tensor, generator: torch.Generator | None) -> Tensor:
         """Recurrent states for each step, (batch, n_steps, n_fast), the delay taken back."""
@@ -150,13 +152,17 @@ class System(BaseSystem):
         return self.classify(summary), frames.transpose(1, 2)
 
     def _rolled(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Roll picture and sound together by a random number of steps."""
+        """Roll picture and sound of each clip together, by a random number of steps."""
         most = self.config.shift_steps
         if most == 0 or batch.target is None:
             return batch
-        shift = int(torch.randint(-most, most + 1, (1,), generator=generator, device=generator.device))
-        sequence = torch.roll(batch.visual[0], shift, dims=1)
-        target = torch.roll(batch.target, shift * self.frames_per_step, dims=2)
+        drawn = torch.randint(
+            -most, most + 1, (len(batch.labels),), generator=generator, device=generator.device
+        )
+        sequence, target = batch.visual[0].clone(), batch.target.clone()
+        for clip, shift in enumerate(drawn.tolist()):
+            sequence[clip] = batch.visual[0][clip].roll(shift, dims=0)
+            target[clip] = batch.target[clip].roll(shift * self.frames_per_step, dims=1)
         return Batch((sequence, *batch.visual[1:]), batch.labels, target)
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -173,14 +179,37 @@ class System(BaseSystem):
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
         """Equation 7: the residual on the average of the class that is most probable.
 
-        A clip whose label is given (not -1) in `batch` is predicted without looking at it.
+        A clip whose label is given (not -1) in `batch` is predicted without looking at it; a forced
+        class takes the place of the most probable one.
         """
         logits, residual = self(batch.visual)
-        chosen = logits.argmax(dim=1)
+        chosen = logits.argmax(dim=1) if batch.forced is None else batch.forced
         return Prediction(
             probabilities=logits.softmax(dim=1),
             spectrogram=(residual + self.averages[chosen]).clamp(min=0),
         )
+
+
+class _Projection(nn.Linear):
+    """Linear layer with a ReLU over features side by side; a part with one step serves all steps.
+
+    Parameters
+    ----------
+    widths : list of int
+        Width of each part.
+    n_outputs : int
+    """
+
+    def __init__(self, widths: list[int], n_outputs: int) -> None:
+        super().__init__(sum(widths), n_outputs)
+        self.widths = widths
+
+    def forward(self, parts: list[Tensor]) -> Tensor:  # type: ignore[override]
+        """Project parts, each (batch, n_steps or 1, width), to (batch, n_steps, n_outputs)."""
+        total: Tensor = self.bias
+        for part, weight in zip(parts, self.weight.split(self.widths, dim=1), strict=True):
+            total = total + functional.linear(part, weight)
+        return functional.relu(total)
 
 
 def _dropped(values: Tensor, keep: float, training: bool, generator: torch.Generator | None) -> Tensor:

@@ -29,6 +29,8 @@ def to_waveform(
     representation: RepresentationConfig,
     synthesis: SynthesisConfig,
     generator: np.random.Generator,
+    *,
+    limit: bool = True,
 ) -> NDArray[np.float32]:
     """Turn a predicted representation into sound (AutoFoley, section III-C).
 
@@ -39,11 +41,13 @@ def to_waveform(
     synthesis : SynthesisConfig
     generator : numpy Generator
         Draws the starting phase, where it is random.
+    limit : bool
+        Cut off what exceeds full scale; without, it is left to the caller to lower it.
 
     Returns
     -------
     ndarray of float32, shape (n_samples,)
-        Limited to [-1, 1].
+        Within [-1, 1] where limited.
     """
     settings = representation.settings
     waveform = griffin_lim(
@@ -55,7 +59,7 @@ def to_waveform(
         momentum=synthesis.momentum,
         generator=generator if synthesis.phase == "random" else None,
     )
-    return np.clip(waveform, -1, 1).astype(np.float32)
+    return np.asarray(np.clip(waveform, -1, 1) if limit else waveform, dtype=np.float32)
 
 
 def synthesize(
