@@ -19,7 +19,9 @@ except ConfigError as error:
 ROOT = Path(workflow.basedir)
 SHARDS = shard_names(CONFIG.shards)
 DATASET = CONFIG.dataset
-RUNS = [(name, seed) for name, entry in CONFIG.experiments.items() for seed in entry.seeds]
+RUNS = [
+    (name, seed) for name, entry in CONFIG.experiments.items() for seed in entry.seeds
+]
 GPU = 1 if CONFIG.device == "cuda" else 0
 
 
@@ -50,7 +52,9 @@ def settings(block, wildcard):
     """Function of the wildcards: the settings of one named entry of a configuration block."""
 
     def of(wildcards):
-        return getattr(CONFIG, block)[getattr(wildcards, wildcard)].model_dump(mode="json")
+        return getattr(CONFIG, block)[getattr(wildcards, wildcard)].model_dump(
+            mode="json"
+        )
 
     return of
 
@@ -67,7 +71,9 @@ def dataset_code(rule_name):
 
 def backbone_code(wildcards):
     network = CONFIG.backbones[wildcards.backbone].network
-    return stage_code("extract_visual_features", registry.module_name("backbones", network))
+    return stage_code(
+        "extract_visual_features", registry.module_name("backbones", network)
+    )
 
 
 def representation_code(rule_name):
@@ -112,14 +118,19 @@ def visual_files(wildcards):
     """Feature shards that an experiment looks at."""
     names = CONFIG.experiments[wildcards.experiment].visual
     return [
-        f"results/{wildcards.dataset}/features/visual/{name}/{shard}.h5" for name in names for shard in SHARDS
+        f"results/{wildcards.dataset}/features/visual/{name}/{shard}.h5"
+        for name in names
+        for shard in SHARDS
     ]
 
 
 def audio_files(wildcards):
     """Audio feature shards that an experiment learns."""
     name = CONFIG.experiments[wildcards.experiment].representation
-    return [f"results/{wildcards.dataset}/features/audio/{name}/{shard}.h5" for shard in SHARDS]
+    return [
+        f"results/{wildcards.dataset}/features/audio/{name}/{shard}.h5"
+        for shard in SHARDS
+    ]
 
 
 def average_file(wildcards):
@@ -139,7 +150,9 @@ def metric_files():
 
 def run_files(name):
     """One file of every run."""
-    return [f"results/{DATASET}/experiments/{run}/seed{seed}/{name}" for run, seed in RUNS]
+    return [
+        f"results/{DATASET}/experiments/{run}/seed{seed}/{name}" for run, seed in RUNS
+    ]
 
 
 def figure_files():
@@ -170,9 +183,32 @@ def training_settings(wildcards):
 
 def synthesis_settings(wildcards):
     """What decides the sound that a trained model makes."""
-    return CONFIG.experiments[wildcards.experiment].model_dump(mode="json", include={"visual", "synthesis"})
+    return CONFIG.experiments[wildcards.experiment].model_dump(
+        mode="json", include={"visual", "synthesis"}
+    )
 
 
 def experiment_pipeline(wildcards):
     """Settings of the stages before an experiment; kept with its model."""
     return CONFIG.pipeline(wildcards.experiment)
+
+
+def images_of(wildcards):
+    """Pixel shard of the wanted kind, or the clips themselves when pixels are streamed."""
+    if CONFIG.picture.stream:
+        return f"results/{wildcards.dataset}/clips/{wildcards.shard}.h5"
+    return f"results/{wildcards.dataset}/{wildcards.kind}/{wildcards.interpolation}/{wildcards.shard}.h5"
+
+
+def picture_settings(wildcards):
+    """What the streamed route needs to make the pictures itself; empty where they are read."""
+    if not CONFIG.picture.stream:
+        return {}
+    return {
+        "interpolation": CONFIG.interpolations[wildcards.interpolation].model_dump(
+            mode="json"
+        ),
+        "spacetime": CONFIG.spacetime.model_dump(mode="json"),
+        "size_px": CONFIG.picture.size_px,
+        "data_dir": CONFIG.data_dir,
+    }

@@ -5,25 +5,6 @@ Writes  results/{dataset}/features/{visual,audio}/.../{shard}.h5
 """
 
 
-def images_of(wildcards):
-    """Pixel shard of the wanted kind, or the clips themselves when pixels are streamed."""
-    if CONFIG.picture.stream:
-        return f"results/{wildcards.dataset}/clips/{wildcards.shard}.h5"
-    return f"results/{wildcards.dataset}/{wildcards.kind}/{wildcards.interpolation}/{wildcards.shard}.h5"
-
-
-def picture_settings(wildcards):
-    """What the streamed route needs to make the pictures itself; empty where they are read."""
-    if not CONFIG.picture.stream:
-        return {}
-    return {
-        "interpolation": CONFIG.interpolations[wildcards.interpolation].model_dump(mode="json"),
-        "spacetime": CONFIG.spacetime.model_dump(mode="json"),
-        "size_px": CONFIG.picture.size_px,
-        "data_dir": CONFIG.data_dir,
-    }
-
-
 rule extract_visual_features:
     """Run one CNN over the pictures of one shard."""
     input:
@@ -34,10 +15,10 @@ rule extract_visual_features:
         "results/logs/extract_visual_features/{dataset}/{backbone}/{interpolation}/{kind}/{shard}.log",
     benchmark:
         "results/benchmarks/extract_visual_features/{dataset}/{backbone}/{interpolation}/{kind}/{shard}.tsv"
+    priority: 3
     conda:
         "../envs/foley.yaml"
     threads: CONFIG.threads_per_job
-    priority: 3
     resources:
         gpu=GPU,
     params:

@@ -17,9 +17,9 @@ rule score_metric:
         metric="results/{dataset}/experiments/{experiment}/seed{seed}/metrics/{metric}.json",
     log:
         "results/logs/score_metric/{dataset}/{experiment}/{seed}/{metric}.log",
+    priority: 13
     conda:
         "../envs/foley.yaml"
-    priority: 13
     params:
         settings=metric_settings,
         seed=CONFIG.seed,
@@ -80,10 +80,11 @@ rule plot_figure:
     conda:
         "../envs/foley.yaml"
     params:
-        results_dir="results",
         data_dir=CONFIG.data_dir,
         dataset=DATASET,
-        experiments={name: list(entry.seeds) for name, entry in CONFIG.experiments.items()},
+        experiments={
+            name: list(entry.seeds) for name, entry in CONFIG.experiments.items()
+        },
         report=CONFIG.report.model_dump(mode="json"),
         code=stage_code("plot_figure"),
     script:

@@ -19,10 +19,10 @@ rule synthesize_audio:
         "results/logs/synthesize_audio/{dataset}/{experiment}/{seed}.log",
     benchmark:
         "results/benchmarks/synthesize_audio/{dataset}/{experiment}/{seed}.tsv"
+    priority: 11
     conda:
         "../envs/foley.yaml"
     threads: CONFIG.threads_per_job
-    priority: 11
     resources:
         gpu=GPU,
     params:
@@ -46,10 +46,10 @@ rule compute_judgements:
         judgements="results/{dataset}/experiments/{experiment}/seed{seed}/judgements.h5",
     log:
         "results/logs/compute_judgements/{dataset}/{experiment}/{seed}.log",
+    priority: 12
     conda:
         "../envs/foley.yaml"
     threads: CONFIG.threads_per_job
-    priority: 12
     resources:
         gpu=GPU,
     params:

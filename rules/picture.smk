@@ -18,9 +18,9 @@ rule interpolate_frames:
         "results/logs/interpolate_frames/{dataset}/{interpolation}/{shard}.log",
     benchmark:
         "results/benchmarks/interpolate_frames/{dataset}/{interpolation}/{shard}.tsv"
+    priority: 1
     conda:
         "../envs/foley.yaml"
-    priority: 1
     params:
         config=settings("interpolations", "interpolation"),
         size_px=CONFIG.picture.size_px,
@@ -40,9 +40,9 @@ rule make_spacetime_images:
         "results/logs/make_spacetime_images/{dataset}/{interpolation}/{shard}.log",
     benchmark:
         "results/benchmarks/make_spacetime_images/{dataset}/{interpolation}/{shard}.tsv"
+    priority: 2
     conda:
         "../envs/foley.yaml"
-    priority: 2
     params:
         config=CONFIG.spacetime.model_dump(mode="json"),
         code=stage_code("make_spacetime_images"),

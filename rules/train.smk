@@ -35,10 +35,10 @@ rule train_sound_classifier:
         "results/logs/train_sound_classifier/{dataset}.log",
     benchmark:
         "results/benchmarks/train_sound_classifier/{dataset}.tsv"
+    priority: 10
     conda:
         "../envs/foley.yaml"
     threads: CONFIG.threads_per_job
-    priority: 10
     resources:
         gpu=GPU,
     params:
@@ -66,10 +66,10 @@ rule train_model:
         "results/logs/train_model/{dataset}/{experiment}/{seed}.log",
     benchmark:
         "results/benchmarks/train_model/{dataset}/{experiment}/{seed}.tsv"
+    priority: 10
     conda:
         "../envs/foley.yaml"
     threads: CONFIG.threads_per_job
-    priority: 10
     resources:
         gpu=GPU,
     params:

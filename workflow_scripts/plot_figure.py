@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 with log_to_file(snakemake.log[0]):
     plot_figure(
         figure=snakemake.wildcards.figure,
-        results_dir=snakemake.params.results_dir,
+        results_dir=snakemake.output.figure.rsplit("/figures/", 1)[0],
         data_dir=snakemake.params.data_dir,
         dataset=snakemake.params.dataset,
         experiments=snakemake.params.experiments,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from foley import config as configuration
+from foley import registry
 from foley.errors import ConfigError
 from foley.store.manifests import Source, read_rows
 from foley.store.shards import shard_names
@@ -101,7 +102,8 @@ def make_plan(
     for name in visual:
         backbone, interpolation, _ = name.split("/")
         entry = config.backbones[backbone]
-        kept += n_clips * frames[interpolation] / entry.every * entry.dim * _BYTES_FLOAT16
+        dim = registry.load("backbones", entry.network).DIM
+        kept += n_clips * frames[interpolation] / entry.every * dim * _BYTES_FLOAT16
     test_clips = n_clips * config.split.test_fraction
     kept += n_runs * test_clips * audio
     pixels = max((frames[name] for name in interpolated), default=0) * config.picture.size_px**2 * 3
@@ -129,8 +131,6 @@ def _sources(config: configuration.Config) -> int | None:
 
 def _listed(config: configuration.Config) -> int:
     """Ask the data set's module how many recordings it would list."""
-    from foley import registry
-
     entry = config.datasets[config.dataset]
     module = registry.load("datasets", entry.kind)
     settings = module.Settings.model_validate(entry.settings)
@@ -143,7 +143,7 @@ def _clips_per_recording(config: configuration.Config) -> tuple[float, str]:
     folder = Path("results") / config.dataset / "clips"
     files = [folder / f"{shard}.tsv" for shard in shard_names(config.shards)]
     if all(path.is_file() for path in files):
-        ids = []
+        ids: list[str] = []
         for path in files:
             with path.open(encoding="utf-8") as stream:
                 ids.extend(row["recording_id"] for row in csv.DictReader(stream, delimiter="\t"))
