@@ -207,7 +207,8 @@ class _Projection(nn.Linear):
     def forward(self, parts: list[Tensor]) -> Tensor:  # type: ignore[override]
         """Project parts, each (batch, n_steps or 1, width), to (batch, n_steps, n_outputs)."""
         total: Tensor = self.bias
-        for part, weight in zip(parts, self.weight.split(self.widths, dim=1), strict=True):
+        weights = self.weight.split_with_sizes(self.widths, dim=1)
+        for part, weight in zip(parts, weights, strict=True):
             total = total + functional.linear(part, weight)
         return functional.relu(total)
 

@@ -183,10 +183,21 @@ def test_rolling_keeps_picture_and_sound_together():
     for seed in range(20):
         one = Batch((picture, batch(2).visual[1]), torch.zeros(2, dtype=torch.long), target)
         rolled = system._rolled(one, torch.Generator().manual_seed(seed))
-        step = int(rolled.visual[0][0, :, 0].argmax())
-        assert int(rolled.target[0, 0].argmax()) == 2 * step
-        shifts.add(step)
-    assert len(shifts) > 5
+        steps = rolled.visual[0][:, :, 0].argmax(dim=1)
+        assert torch.equal(rolled.target[:, 0].argmax(dim=1), 2 * steps)
+        shifts.add(tuple(steps.tolist()))
+    assert len({step for steps in shifts for step in steps}) > 5
+    assert any(first != second for first, second in shifts)  # each clip by its own
+
+
+def test_projection_is_that_of_the_joined_features():
+    system = make("frame_sequence", **SMALL, n_projected=7, differences=True).eval()
+    one = batch(2)
+    sequence, first = one.visual
+    differences = torch.cat([torch.zeros(2, 1, 6), sequence[:, 1:] - sequence[:, :-1]], dim=1)
+    joined = torch.cat([sequence, differences, first[:, :1].expand(-1, 16, -1)], dim=2)
+    expected = (joined @ system.projection.weight.t() + system.projection.bias).relu()
+    torch.testing.assert_close(system._inputs(one.visual, None), expected)
 
 
 def test_audio_frames_that_are_no_multiple_of_the_steps_are_refused():
