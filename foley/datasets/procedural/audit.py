@@ -152,12 +152,12 @@ def change_at_events(
     middle = (grid[1:] + grid[:-1]) / 2
     at, away = [], []
     for event in take.performance.events:
-        if event.time_s > within_s:
-            continue
         camera = take.nuisances.camera.matrix(event.time_s, size)
         x, y = camera @ np.array([event.x, event.y, 1.0])
         r = reach * size
         box = np.s_[max(0, int(y - r)) : int(y + r) + 1, max(0, int(x - r)) : int(x + r) + 1]
+        if event.time_s > within_s or not change[0][box].size:
+            continue
         for difference, time_s in zip(change, middle, strict=True):
             if abs(time_s - event.time_s) < 0.06:
                 at.append(float(difference[box].mean()))
@@ -172,7 +172,7 @@ def blind_timing(
     rng: np.random.Generator,
     n_draws: int = 40,
 ) -> tuple[float, float]:
-    """Score event times predicted from training statistics alone, beside random times.
+    """Score event times predicted from training statistics alone, beside the same times misplaced.
 
     For each class the blind model places the training mean number of events at the fullest 50 ms
     bins of the training recordings, at least 100 ms apart: the best that is known without looking.
@@ -184,9 +184,10 @@ def blind_timing(
     test : sequence of (label, event times, duration_s)
         Held-out recordings.
     rng : numpy.random.Generator
-        Draws the random times (as many as the blind model places), uniform over the recording.
+        Draws the misplacements: the blind model's times, turned round the recording by a random
+        amount, so that chance has the same number of guesses with the same spacing.
     n_draws : int
-        Random predictions averaged for each recording.
+        Misplacements averaged for each recording.
 
     Returns
     -------
@@ -205,7 +206,7 @@ def blind_timing(
             continue
         blind.append(_f1(truth, guess))
         for _ in range(n_draws):
-            chance.append(_f1(truth, np.sort(rng.uniform(0, duration_s, guess.size))))
+            chance.append(_f1(truth, np.sort((guess + rng.uniform(0, duration_s)) % duration_s)))
     return float(np.mean(blind)), float(np.mean(chance))
 
 

@@ -116,19 +116,22 @@ def metered(performance: Performance, nuisances: Nuisances, shot: Shot) -> Nuisa
     """Set the exposure as a camera does: aim at the mean brightness that was drawn for this take.
 
     Five small pictures are metered and their median is used, so a flash does not count. The gain
-    is limited to a factor of 2.5 either way: a night stays a night.
+    is limited to a factor of 2.5 either way, so a night stays a night, and by the highlights: no
+    more than a few per cent of the picture may be blown out.
     """
     small = replace(shot, width_px=round(shot.width_px * 60 / shot.height_px), height_px=60, n_samples=1)
     scenery = _Scenery(performance, nuisances, small)
     end_s = float(shot.times_s[-1])
-    lumas = []
+    lumas, highlights = [], []
     for part in (0.1, 0.3, 0.5, 0.7, 0.9):
         graded = cv2.transform(scenery.exposure(part * end_s), nuisances.grade.astype(np.float32))
         lumas.append(float(np.mean((graded / 255.0) ** nuisances.gamma)))
+        highlights.append(float(np.quantile(graded, 0.96)))
     # Brightness before the tone curve goes by its inverse.
     wanted = (nuisances.target_luma / 255) ** (1 / nuisances.gamma)
     measured = max(float(np.median(lumas)), 1e-3) ** (1 / nuisances.gamma)
-    gain = float(np.clip(wanted / measured, 0.4, 2.5))
+    brightest = max(float(np.median(highlights)), 1.0)
+    gain = float(np.clip(min(wanted / measured, max(250 / brightest, 1.0)), 0.4, 2.5))
     return replace(nuisances, grade=nuisances.grade * gain)
 
 

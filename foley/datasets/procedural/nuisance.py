@@ -238,21 +238,23 @@ def _camera(rng: np.random.Generator, stage: Stage, spots: Matrix) -> tuple[str,
             p=[0.35, 0.3, 0.1, 0.1, 0.15],
         )
     )
+    extent = np.array([stage.aspect, 1.0])
+    # All events stay in view, with some air around them where the scene has any.
+    first, last = extent / 2, extent / 2
+    if len(spots):
+        first, last = np.maximum(spots.min(axis=0) - 0.08, 0), np.minimum(spots.max(axis=0) + 0.08, extent)
+    most = max(1.0, float(np.min(extent / np.maximum(last - first, 1e-3))))
     ends = []
-    zoom = rng.uniform(1.0, 1.16)
+    zoom = min(rng.uniform(1.0, 1.16), most)
     for _ in range(2):
-        # The view slides only as far as all events stay inside it, with some air around them.
-        half = np.array([stage.aspect, 1.0]) / (2 * zoom)
-        low, high = half, np.array([stage.aspect, 1.0]) - half
-        if len(spots):
-            low = np.maximum(low, spots.max(axis=0) + 0.08 - half)
-            high = np.minimum(high, spots.min(axis=0) - 0.08 + half)
+        half = extent / (2 * zoom)
+        low, high = np.maximum(half, last - half), np.minimum(extent - half, first + half)
         middle = (low + high) / 2
         room = np.maximum(high - low, 0) / 2
         centre = middle + room * rng.uniform(-1, 1, 2)
         ends.append((float(centre[0]), float(centre[1]), float(zoom)))
         if kind == "zoom":
-            zoom = rng.uniform(1.0, 1.2)
+            zoom = min(rng.uniform(1.0, 1.2), most)
     if "pan" not in kind and kind != "zoom":
         ends[1] = ends[0]
     shake = rng.uniform(0.004, 0.018) if "handheld" in kind else 0.0
