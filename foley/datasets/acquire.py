@@ -1,10 +1,12 @@
 """Acquisition: ask a data set's module what there is, and fetch one shard of it."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from foley import registry
+from foley.errors import FoleyError
 from foley.store.manifests import Event, Medium, Source, read_rows, write_rows
 
 logger = logging.getLogger(__name__)
@@ -32,12 +34,18 @@ def build_sources(
     Raises
     ------
     FoleyError
-        What the module raises, for example for a missing folder.
+        What the module raises, for example for a missing folder, or when it gives two recordings
+        the same id.
     """
     module = registry.load("datasets", kind)
     sources = module.list_sources(
         module.Settings.model_validate(settings), n_shards=n_shards, data_dir=Path(data_dir), seed=seed
     )
+    counts = Counter(row.recording_id for row in sources)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise FoleyError(
+            f"data set {kind}: {twice[0]} is listed {counts[twice[0]]} times; give each its own id"
+        )
     write_rows(sources_path, Source, sorted(sources, key=lambda row: row.recording_id))
     logger.info("%d recordings asked for", len(sources))
 

@@ -81,7 +81,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
         if not files:
             raise FoleyError(f"{shown(place)}: holds no file ending in {', '.join(settings.extensions)}")
         for path in files[: settings.most_per_class]:
-            recording_id = _safe_id(label, path.name)
+            recording_id = _safe_id(label, folder, path.name)
             sources.append(
                 Source(
                     recording_id=recording_id,
@@ -146,14 +146,18 @@ def _folders(root: Path) -> str:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "class"
+    """Make a label of a folder's name; names with nothing that a label may hold stay distinct."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or f"class_{_digest(text)}"
 
 
-def _safe_id(label: str, name: str) -> str:
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def _safe_id(label: str, folder: str, name: str) -> str:
     """Name a recording so that any file name is safe and no two collide."""
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     stem = re.sub(r"[^A-Za-z0-9]+", "_", name.rsplit(".", 1)[0]).strip("_")[:40] or "film"
-    return f"{_slug(label)}_{stem}_{digest}"
+    return f"{_slug(label)}_{stem}_{_digest(f'{folder}/{name}')}"
 
 
 def _group(pattern: str, name: str) -> str:

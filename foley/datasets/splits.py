@@ -108,8 +108,8 @@ def assign_splits(recordings: Sequence[Recording], config: SplitConfig, seed: in
 
     A published split is kept. The others are divided within each class, whole groups at a time (a
     group is what was recorded together; without one, each recording is its own), in an order that
-    depends on the seed and the group's name only: adding recordings moves none of the others far,
-    and a class with at least two groups has both splits.
+    depends on the seed and the group's name only: adding recordings moves few of the others, and a
+    class with at least two groups has both splits.
 
     Parameters
     ----------
@@ -152,16 +152,10 @@ def assign_splits(recordings: Sequence[Recording], config: SplitConfig, seed: in
         by_label[Counter(row.label for row in rows).most_common(1)[0][0]].append(group)
     for label, groups in by_label.items():
         ordered = sorted(groups, key=lambda group: (derive_seed(seed, "split", label, group), group))
-        n_rows = sum(len(open_groups[group]) for group in ordered)
-        wanted, taken = config.test_fraction * n_rows, 0
-        for number, group in enumerate(ordered):
-            is_last = number == len(ordered) - 1
-            to_test = taken < wanted and (not is_last or taken > 0) and len(ordered) > 1
-            if to_test and is_last:
-                to_test = False  # the last group trains, so that both splits have the class
+        for_test = _test_groups({group: len(open_groups[group]) for group in ordered}, config.test_fraction)
+        for group in ordered:
             for row in open_groups[group]:
-                chosen[row.recording_id] = ("test" if to_test else "train", f"seed {seed}")
-            taken += len(open_groups[group]) if to_test else 0
+                chosen[row.recording_id] = ("test" if group in for_test else "train", f"seed {seed}")
     return [
         Split(
             recording_id=row.recording_id,
@@ -171,3 +165,16 @@ def assign_splits(recordings: Sequence[Recording], config: SplitConfig, seed: in
         )
         for row in sorted(recordings, key=lambda row: row.recording_id)
     ]
+
+
+def _test_groups(sizes: dict[str, int], fraction: float) -> set[str]:
+    """Take groups in order while that brings the test split nearer to its share; at least one of two."""
+    if len(sizes) < 2:
+        return set()
+    wanted, taken = fraction * sum(sizes.values()), 0
+    found: set[str] = set()
+    for group, size in sizes.items():
+        if abs(taken + size - wanted) < abs(taken - wanted) and len(found) < len(sizes) - 1:
+            found.add(group)
+            taken += size
+    return found or {min(sizes, key=lambda group: sizes[group])}

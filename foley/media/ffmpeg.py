@@ -101,12 +101,24 @@ def ffmpeg_binary() -> str:
 def file_url(path: str | Path) -> str:
     """Name a file so that FFmpeg takes no part of it for an option, a protocol or a pattern.
 
+    Raises
+    ------
+    MediaError
+        ``unsafe_path`` for a name that is not text, which the ffmpeg program cannot be given.
+
     Examples
     --------
     >>> file_url("/films/-y 'a'.mp4")
     "file:/films/-y 'a'.mp4"
     """
-    return f"file:{Path(path).absolute()}"
+    url = f"file:{Path(path).absolute()}"
+    try:
+        url.encode()
+    except UnicodeEncodeError as error:
+        raise MediaError(
+            Reason.UNSAFE_PATH, f"{shown(path)}: its name is not valid UTF-8; rename it"
+        ) from error
+    return url
 
 
 def shown(path: str | Path) -> str:

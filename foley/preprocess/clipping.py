@@ -28,6 +28,7 @@ class ClipConfig(BaseModel):
     hop_s: float = Field(3.0, gt=0, description="distance between the starts of two clips")
     sample_rate_hz: int = Field(44_100, ge=8000, description="sample rate of the clips' sound")
     most_per_recording: int | None = Field(None, ge=1, description="at most this many clips of a recording")
+    min_events: int = Field(0, ge=0, description="leave out clips in which fewer events are known or heard")
     onsets: OnsetConfig = Field(OnsetConfig(), description="for recordings without annotated events")
 
 
@@ -131,6 +132,17 @@ def cut_shard(
                 if not inside.any():
                     logger.warning("%s left out: no picture in it", clip_id)
                     continue
+                if not sound.any():  # the track starts later or ends sooner than the picture
+                    logger.warning("%s left out: no sound in it", clip_id)
+                    continue
+                heard = (
+                    events_in_clip(known, clip_id, start_s, config.duration_s)
+                    if known is not None
+                    else _detected(clip_id, sound, config)
+                )
+                if len(heard) < config.min_events:
+                    logger.info("%s left out: %d events in it", clip_id, len(heard))
+                    continue
                 row = Clip(
                     clip_id=clip_id,
                     recording_id=recording.recording_id,
@@ -144,11 +156,7 @@ def cut_shard(
                     fps=recording.fps,
                 )
                 rows.append(row)
-                clip_events += (
-                    events_in_clip(known, clip_id, start_s, config.duration_s)
-                    if known is not None
-                    else _detected(clip_id, sound, config)
-                )
+                clip_events += heard
                 if not shard.done(clip_id):
                     arrays: dict[str, NDArray[Any]] = {
                         "audio": sound,
