@@ -215,7 +215,7 @@ def draw_nuisances(
         before=before,
         occluders=occluders,
         grade=grade,
-        target_luma=float(rng.uniform(55, 150)),
+        target_luma=float(rng.uniform(50, 122)),
         gamma=float(np.exp(rng.normal(0, 0.22))),
         vignette=float(rng.choice([0.0, rng.uniform(0.15, 0.55)])),
         defocus_px=float(rng.choice([0.0, rng.uniform(0.4, 1.0)])),
