@@ -29,7 +29,7 @@ def hits(times_s: list[float], duration_s: float, rate_hz: int = 44_100) -> NDAr
     burst = rng.standard_normal(round(0.03 * rate_hz)) * np.exp(-np.linspace(0, 6, round(0.03 * rate_hz)))
     for time_s in times_s:
         first = round(time_s * rate_hz)
-        sound[first : first + len(burst)] += (0.3 * burst).astype(np.float32)[: len(sound) - first]
+        sound[first : first + len(burst)] += (0.2 * burst).astype(np.float32)[: len(sound) - first]
     return sound
 
 

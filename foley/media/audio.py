@@ -21,6 +21,8 @@ _JUMP_S = 0.025
 _LONGEST_GAP_S = 600.0
 _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _HALF_POWER = float(np.sqrt(0.5))
+_WAVE_ORDER = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
+"""Order of channels where a container names none (PCM in Matroska)."""
 _FOLD = {"FL": 1.0, "FR": 1.0, "FC": 2 * _HALF_POWER, "LFE": 0.0, "LFE2": 0.0}
 """Shares of a fold-down to mono after ITU-R BS.775: to stereo first, then the mean of both sides.
 Channels not named here are surrounds and count 0.7; the shares are scaled to sum to 1."""
@@ -123,7 +125,10 @@ def fold_to_mono(frame: Any) -> Waveform:
     wave /= scale
     shares = np.ones(n_channels)
     if n_channels > 2:
-        shares = np.array([_FOLD.get(channel.name, _HALF_POWER) for channel in frame.layout.channels])
+        names = [channel.name for channel in frame.layout.channels]
+        if n_channels in (6, 8) and set(names) == {"NONE"}:
+            names = list(_WAVE_ORDER[:n_channels])
+        shares = np.array([_FOLD.get(channel, _HALF_POWER) for channel in names])
         if not shares.any():
             shares = np.ones(n_channels)
     mono: Waveform = (shares / shares.sum() @ wave).astype(np.float32)

@@ -197,17 +197,39 @@ def _unreadable(path: Path, error: Exception) -> MediaError:
 
 
 def picture_stream(container: Any) -> Any:
-    """First video stream that is not cover art, decoded on one thread; None without one."""
+    """First video stream that is not cover art, decoded on one thread; None without one.
+
+    Raises
+    ------
+    MediaError
+        ``decode_error`` when nothing can decode it.
+    """
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
-            stream.codec_context.thread_count = 1  # jobs run side by side; threads would fight
+            _decodable(container, stream).codec_context.thread_count = 1  # jobs already fill the cores
             return stream
     return None
 
 
 def sound_stream(container: Any) -> Any:
-    """First audio stream, or None."""
-    return next(iter(container.streams.audio), None)
+    """First audio stream, or None.
+
+    Raises
+    ------
+    MediaError
+        ``decode_error`` when nothing can decode it.
+    """
+    stream = next(iter(container.streams.audio), None)
+    return stream if stream is None else _decodable(container, stream)
+
+
+def _decodable(container: Any, stream: Any) -> Any:
+    if stream.codec_context is None:
+        raise MediaError(
+            Reason.DECODE_ERROR,
+            f"{shown(container.name)}: its {stream.type} stream has an unknown codec; re-encode it",
+        )
+    return stream
 
 
 def shown_at(item: Any) -> int | None:
