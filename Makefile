@@ -13,7 +13,7 @@ tables: $(READY)
 
 ## All tests.
 test: $(READY)
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 ## Formatting, types, workflow lint and layers.
 check: $(READY)
