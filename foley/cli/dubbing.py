@@ -1,5 +1,6 @@
 """``foley dub``: a film in, the same film with a new sound out."""
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -185,10 +186,13 @@ def _summarise(dub: Dub, output: Path, loading_s: float, work_s: float) -> None:
             lines.append(f"  {span}  {label} ({confidence:.0%})")
     if len(runs) > _SHOWN_RUNS:
         lines.append(f"  and {len(runs) - _SHOWN_RUNS} more changes of class")
-    loudness = "cannot be measured" if dub.loudness_lufs is None else f"{dub.loudness_lufs:.1f} LUFS"
+    loudness = "not measurable" if dub.loudness_lufs is None else f"{dub.loudness_lufs:.1f} LUFS"
     lowered = f", lowered by {-dub.gain_db:.1f} dB" if dub.gain_db < 0 else ""
+    level = f"loudness {loudness}; true peak {dub.true_peak_dbtp:.1f} dBTP{lowered}"
+    if not math.isfinite(dub.true_peak_dbtp):
+        level = "the new sound is silent"
     lines += [
-        f"  {len(dub.cues)} cues; loudness {loudness}; true peak {dub.true_peak_dbtp:.1f} dBTP{lowered}",
+        f"  {len(dub.cues)} cues; {level}",
         f"  {work_s:.1f} s of work, {work_s / facts.duration_s:.2f} s for each second of film, "
         f"after {loading_s:.1f} s of loading the model",
     ]
