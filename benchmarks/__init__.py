@@ -1,0 +1,1 @@
+"""Programs that measure Foley or show what it makes; no part of the package."""
