@@ -21,7 +21,11 @@ from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction, Standardiser
 from foley.models.base import System as BaseSystem
 from foley.models.layers.fast_slow_lstm import FastSlowLSTM
+from foley.models.layers.principal_components import PrincipalComponents
 from foley.models.losses import OWENS_ALPHA, robust_loss
+
+_N_MEASURED = 20_000
+"""Feature vectors that principal components are measured on: more change nothing that matters."""
 
 
 class Config(BaseModel):
@@ -40,6 +44,11 @@ class Config(BaseModel):
     alpha: float = Field(OWENS_ALPHA, gt=0, description="floor of the robust loss")
     class_weight: float = Field(1.0, ge=0, description="weight of the class loss beside the robust loss")
     # Not in the paper; all off by default.
+    n_components: int | None = Field(
+        None, ge=1, description="keep the strongest principal components of each feature"
+    )
+    context_steps: int = Field(0, ge=0, description="append the features of this many steps before and after")
+    skip: bool = Field(False, description="the residual is read from the input too, not only from the state")
     n_projected: int | None = Field(None, ge=1, description="project features to this width first")
     standardise: bool = Field(False, description="zero mean and unit variance of features")
     differences: bool = Field(False, description="append the change since the step before")
@@ -81,7 +90,14 @@ class System(BaseSystem):
             )
         self.frames_per_step = spec.n_audio_frames // n_steps
         self.standardisers = nn.ModuleList(Standardiser(dim) for dim in spec.visual_dims)
-        widths = [spec.visual_dims[0]] * (2 if config.differences else 1) + list(spec.visual_dims[1:])
+        dims = [min(dim, config.n_components or dim) for dim in spec.visual_dims]
+        self.components: nn.ModuleList | None = None
+        if config.n_components is not None:
+            self.components = nn.ModuleList(
+                PrincipalComponents(dim, kept) for dim, kept in zip(spec.visual_dims, dims, strict=True)
+            )
+        widths = [dims[0] * (1 + 2 * config.context_steps)]
+        widths += [dims[0]] * config.differences + dims[1:]
         width = sum(widths)
         self.projection: _Projection | None = None
         if config.n_projected is not None:
@@ -101,7 +117,8 @@ class System(BaseSystem):
         else:
             self.recurrent = nn.LSTM(width, config.n_fast, batch_first=True)
         self.classify = nn.Linear(config.n_fast, len(spec.classes))
-        self.residual = nn.Linear(config.n_fast, spec.n_bins * self.frames_per_step)
+        n_read = config.n_fast + width * config.skip
+        self.residual = nn.Linear(n_read, spec.n_bins * self.frames_per_step)
         nn.init.zeros_(self.residual.weight)
         nn.init.zeros_(self.residual.bias)
 
@@ -110,19 +127,31 @@ class System(BaseSystem):
         if self.config.standardise:
             for standardiser, values in zip(self.standardisers, features, strict=True):
                 cast(Standardiser, standardiser).measure(values)
+        for number, components in enumerate(self.components or ()):
+            used = features[number] if number == 0 else features[number][:, :1]
+            flat = used.reshape(-1, used.shape[2])
+            some = torch.from_numpy(flat[:: 1 + len(flat) // _N_MEASURED]).float()
+            centred: Tensor = self.standardisers[number](some)
+            centred = centred - centred.mean(dim=0)
+            cast(PrincipalComponents, components).measure(centred.numpy())
+
+    def _reduced(self, number: int, features: Tensor) -> Tensor:
+        """One visual feature as it goes in: standardised, in its principal components."""
+        values: Tensor = self.standardisers[number](features)
+        return values if self.components is None else self.components[number](values)
 
     def _inputs(self, visual: tuple[Tensor, ...], generator: torch.Generator | None) -> Tensor:
         """Equation 2: V_t, (batch, n_steps, width)."""
-        sequence = self.standardisers[0](visual[0])
+        sequence = self._reduced(0, visual[0])
         if self.training and self.config.noise > 0 and generator is not None:
             sequence = sequence + self.config.noise * torch.randn(
                 sequence.shape, generator=generator, device=sequence.device
             )
-        parts = [sequence]
+        parts = [_with_context(sequence, self.config.context_steps)]
         if self.config.differences:
             parts.append(functional.pad(sequence.diff(dim=1), (0, 0, 1, 0)))
         if len(visual) > 1:
-            parts.append(self.standardisers[1](visual[1][:, :1]))
+            parts.append(self._reduced(1, visual[1][:, :1]))
         if self.projection is not None:
             projected: Tensor = self.projection(parts)
             return projected
@@ -144,9 +173,11 @@ class System(BaseSystem):
         self, visual: tuple[Tensor, ...], generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Class logits (batch, n_classes) and residual spectrogram (batch, n_bins, n_audio_frames)."""
-        states = self._states(self._inputs(visual, generator), generator)
+        inputs = self._inputs(visual, generator)
+        states = self._states(inputs, generator)
         summary = states.mean(dim=1) if self.config.class_from == "mean" else states[:, -1]
-        residual = self.residual(states) * self.config.residual_gain
+        read = torch.cat([states, inputs], dim=2) if self.config.skip else states
+        residual = self.residual(read) * self.config.residual_gain
         batch, n_steps, _ = residual.shape
         frames = residual.view(batch, n_steps * self.frames_per_step, self.spec.n_bins)
         return self.classify(summary), frames.transpose(1, 2)
@@ -211,6 +242,15 @@ class _Projection(nn.Linear):
         for part, weight in zip(parts, weights, strict=True):
             total = total + functional.linear(part, weight)
         return functional.relu(total)
+
+
+def _with_context(sequence: Tensor, n_around: int) -> Tensor:
+    """Each step beside its neighbours, (batch, n_steps, (1 + 2 * n_around) * dim); ends repeat."""
+    if n_around == 0:
+        return sequence
+    first, last = sequence[:, :1], sequence[:, -1:]
+    padded = torch.cat([first.expand(-1, n_around, -1), sequence, last.expand(-1, n_around, -1)], dim=1)
+    return padded.unfold(1, 1 + 2 * n_around, 1).flatten(2)
 
 
 def _dropped(values: Tensor, keep: float, training: bool, generator: torch.Generator | None) -> Tensor:

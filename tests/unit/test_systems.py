@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from sklearn.decomposition import PCA
 
 from foley import registry
 from foley.errors import ConfigError
 from foley.models import frame_relation, frame_sequence, recorded
 from foley.models.base import Batch, DataSpec, System
+from foley.models.layers.principal_components import PrincipalComponents
 from foley.models.losses import robust_loss
 
 SPEC = DataSpec(
@@ -25,6 +27,7 @@ SPEC = DataSpec(
     duration_s=0.64,
 )
 SMALL = {"n_fast": 12, "n_slow": 10, "n_cells": 3}
+WINDOWED = {"standardise": True, "n_components": 4, "context_steps": 2, "skip": True, "n_projected": 7}
 EXTRAS = {
     "n_projected": 7,
     "standardise": True,
@@ -61,6 +64,7 @@ def make(name: str, spec: DataSpec = SPEC, **settings) -> System:
 SYSTEMS = [
     ("frame_sequence", SMALL),
     ("frame_sequence", {**SMALL, **EXTRAS}),
+    ("frame_sequence", {**SMALL, **WINDOWED}),
     ("frame_sequence", {**SMALL, "recurrent": "lstm", "class_from": "last"}),
     ("frame_relation", {"n_relations": 4, "n_hidden": 8, "keep_features": 0.8, "keep_hidden": 0.8}),
     (
@@ -198,6 +202,42 @@ def test_projection_is_that_of_the_joined_features():
     joined = torch.cat([sequence, differences, first[:, :1].expand(-1, 16, -1)], dim=2)
     expected = (joined @ system.projection.weight.t() + system.projection.bias).relu()
     torch.testing.assert_close(system._inputs(one.visual, None), expected)
+
+
+def test_context_lets_an_answer_see_the_steps_around_it():
+    system = make("frame_sequence", **SMALL, context_steps=2, skip=True).eval()
+    system.residual.weight.data[:, : SMALL["n_fast"]] = 0  # only what skips the recurrent cells
+    torch.nn.init.normal_(system.residual.weight[:, SMALL["n_fast"] :])
+    one = batch(1)
+    changed = one.visual[0].clone()
+    changed[:, 10] += 1
+    _, before = system(one.visual)
+    _, after = system((changed, one.visual[1]))
+    moved = (before != after).any(dim=1)[0].view(16, 2).all(dim=1)
+    assert moved.nonzero()[:, 0].tolist() == [8, 9, 10, 11, 12]
+
+
+def test_context_repeats_the_ends():
+    system = make("frame_sequence", **SMALL, context_steps=1).eval()
+    sequence = torch.arange(16.0).view(1, 16, 1).expand(1, 16, 6)
+    windows = system._inputs((sequence, torch.zeros(1, 16, 5)), None)[0, :, :18].view(16, 6, 3)[:, 0]
+    assert windows[0].tolist() == [0, 0, 1]
+    assert windows[7].tolist() == [6, 7, 8]
+    assert windows[15].tolist() == [14, 15, 15]
+
+
+def test_principal_components_equal_scikit_learns_and_have_unit_mean_variance():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6))
+    values = (values - values.mean(axis=0)).astype(np.float32)
+    layer = PrincipalComponents(6, 3)
+    layer.measure(values)
+    found = layer(torch.from_numpy(values)).numpy()
+    expected = PCA(3, svd_solver="full").fit_transform(values)
+    for mine, theirs in zip(found.T, expected.T, strict=True):
+        assert abs(np.corrcoef(mine, theirs)[0, 1]) == pytest.approx(1, abs=1e-4)
+    assert found.var(axis=0).mean() == pytest.approx(1, abs=1e-3)
+    assert (np.diff(found.var(axis=0)) < 0).all()
 
 
 def test_audio_frames_that_are_no_multiple_of_the_steps_are_refused():
