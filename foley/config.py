@@ -10,6 +10,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,11 +19,11 @@ from foley.datasets.check import CheckConfig
 from foley.datasets.splits import SplitConfig
 from foley.errors import ConfigError
 from foley.features.audio import RepresentationConfig
-from foley.features.visual import BackboneConfig
+from foley.features.visual import BackboneConfig, feature_frames
 from foley.preprocess.clipping import ClipConfig
 from foley.preprocess.denoise import DenoiseConfig
-from foley.preprocess.interpolation import InterpolationConfig
-from foley.preprocess.spacetime import SpacetimeConfig
+from foley.preprocess.interpolation import InterpolationConfig, kept_frames, target_times
+from foley.preprocess.spacetime import SpacetimeConfig, frames_needed
 from foley.report.config import ReportConfig
 from foley.training.config import ExperimentConfig
 from foley.training.sound_classifier_config import SoundClassifierConfig
@@ -114,6 +115,26 @@ class Config(_Block):
                     f"{where}.visual: {feature!r} is not <backbone>/<interpolation>/<frames|spacetime> "
                     "of configured names"
                 )
+            if not self.picture.stream:
+                self._pictures_are_stored(where, *parts)
+
+    def _pictures_are_stored(self, where: str, backbone: str, interpolation: str, kind: str) -> None:
+        """Refuse a feature of pictures that the interpolation's files leave out."""
+        made = self.interpolations[interpolation]
+        n_frames = len(target_times(self.clips.duration_s, made.fps))
+        if kind == "frames":
+            wanted = feature_frames(n_frames, self.backbones[backbone])
+        else:
+            wanted = frames_needed(n_frames, self.spacetime)
+        missing = np.setdiff1d(wanted, kept_frames(n_frames, made))
+        if missing.size:
+            block = (
+                f"backbones.{backbone}.every" if kind == "frames" else "spacetime.every and spacetime.step"
+            )
+            raise ValueError(
+                f"{where}.visual: {backbone}/{interpolation}/{kind} looks at picture {missing[0]}, which "
+                f"interpolations.{interpolation}.every: {made.every} leaves out; make it a divisor of {block}"
+            )
 
     @model_validator(mode="after")
     def _registered_settings_are_valid(self) -> "Config":

@@ -106,9 +106,11 @@ def make_plan(
         kept += n_clips * frames[interpolation] / entry.every * dim * _BYTES_FLOAT16
     test_clips = n_clips * config.split.test_fraction
     kept += n_runs * test_clips * audio
-    pixels = max((frames[name] for name in interpolated), default=0) * config.picture.size_px**2 * 3
+    stored = {name: frames[name] / config.interpolations[name].every for name in interpolated}
+    images = {name: frames[name] / config.spacetime.every for name in stacked}
+    pictures = max((stored[name] + images.get(name, 0) for name in interpolated), default=0)
     at_work = min(cores, config.shards) * n_clips / config.shards
-    temporary = 0 if streamed else at_work * pixels * (1 + 1 / config.spacetime.every)
+    temporary = 0 if streamed else at_work * pictures * config.picture.size_px**2 * 3
     return Plan(
         n_recordings, n_clips, {key: n for key, n in jobs.items() if n}, round(kept), round(temporary)
     )

@@ -220,7 +220,7 @@ def _rows(
     if not np.array_equal(frame_index[np.minimum(rows, len(frame_index) - 1)], wanted):
         raise StoreError(
             f"{path}: {clip_id} has no picture for every {config.every}th frame; "
-            "make the backbone's every a multiple of spacetime.every"
+            "make the backbone's every a multiple of spacetime.every, or of interpolations.<name>.every"
         )
     return rows
 

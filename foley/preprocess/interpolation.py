@@ -50,6 +50,7 @@ class InterpolationConfig(BaseModel):
     cut_correlation: float = Field(
         0.4, ge=-1, le=1, description="below it, after motion is undone, the scene was cut: nearest picture"
     )
+    every: int = Field(1, ge=1, description="only pictures 0, every, 2 * every, ... and the last are stored")
 
 
 def target_times(duration_s: float, fps: float) -> NDArray[np.float64]:
@@ -66,6 +67,23 @@ def target_times(duration_s: float, fps: float) -> NDArray[np.float64]:
     570
     """
     return np.arange(round(fps * duration_s), dtype=np.float64) / fps
+
+
+def kept_frames(n_frames: int, config: InterpolationConfig) -> NDArray[np.int64]:
+    """Pictures of a clip that a picture shard holds, ascending.
+
+    The last one is always among them: past a clip's end it stands for what would follow.
+
+    Returns
+    -------
+    ndarray of int64, shape (m,)
+
+    Examples
+    --------
+    >>> kept_frames(15, InterpolationConfig(every=6)).tolist()
+    [0, 6, 12, 14]
+    """
+    return np.append(np.arange(0, n_frames - 1, config.every, dtype=np.int64), n_frames - 1)
 
 
 def interpolate_clip(
@@ -305,7 +323,7 @@ def interpolate_shard(
         Side of the square pictures.
     frames_path : path
         Shard to write: item ``frames (n, size_px, size_px, 3)`` uint8 RGB, ``timestamps_s (n,)``
-        float64, ``frame_index (n,)`` int64, and the clip's attributes.
+        float64, ``frame_index (n,)`` int64 (see :func:`kept_frames`), and the clip's attributes.
     """
     clips = ShardReader(clips_path)
     attributes = {
@@ -319,15 +337,17 @@ def interpolate_shard(
             if shard.done(clip_id):
                 continue
             clip = clips.item_attributes(clip_id)
+            times_s = target_times(clip["duration_s"], config.fps)
+            kept = kept_frames(len(times_s), config)
             try:
-                frames = clip_frames(clip, data_dir=data_dir, size_px=size_px, config=config)
+                frames = clip_frames(clip, data_dir=data_dir, size_px=size_px, config=config, wanted=kept)
             except MediaError as error:
                 logger.warning("%s left out: %s", clip_id, error)
                 continue
             arrays: dict[str, NDArray[Any]] = {
-                "frames": frames,
-                "timestamps_s": target_times(clip["duration_s"], config.fps),
-                "frame_index": np.arange(len(frames), dtype=np.int64),
+                "frames": frames[kept],
+                "timestamps_s": times_s[kept],
+                "frame_index": kept,
             }
             shard.write(clip_id, arrays, clip)
     logger.info("%s: %d clips", frames_path, len(clips.items))

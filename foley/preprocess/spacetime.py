@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 import foley
-from foley.errors import FoleyError
+from foley.errors import FoleyError, StoreError
 from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardReader, ShardWriter
 
@@ -53,7 +53,9 @@ def _neighbours(centres: NDArray[np.int64], n_frames: int, step: int) -> NDArray
     return np.asarray(np.clip(wanted, 0, n_frames - 1), dtype=np.int64)
 
 
-def make_images(frames: NDArray[np.uint8], config: SpacetimeConfig) -> NDArray[np.uint8]:
+def make_images(
+    frames: NDArray[np.uint8], config: SpacetimeConfig, frame_index: NDArray[np.int64] | None = None
+) -> NDArray[np.uint8]:
     """Stack grey neighbours into images.
 
     Parameters
@@ -62,6 +64,9 @@ def make_images(frames: NDArray[np.uint8], config: SpacetimeConfig) -> NDArray[n
         RGB, in order. Frames that :func:`frames_needed` leaves out are not looked at.
     config : SpacetimeConfig
         Which neighbours, and for which frames.
+    frame_index : ndarray of int64, shape (n,), optional
+        Which frames of the clip these are, ascending, the clip's last one among them; all by
+        default.
 
     Returns
     -------
@@ -72,16 +77,28 @@ def make_images(frames: NDArray[np.uint8], config: SpacetimeConfig) -> NDArray[n
     Raises
     ------
     FoleyError
-        If `frames` is not an array of RGB pictures.
+        If `frames` is not an array of RGB pictures, or a frame that is looked at is not among them.
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
         raise FoleyError(
             f"space-time images need uint8 RGB frames (n, h, w, 3), got {frames.dtype} {frames.shape}"
         )
-    centres = image_frames(len(frames), config)
+    held = np.arange(len(frames), dtype=np.int64) if frame_index is None else frame_index
+    n_frames = int(held[-1]) + 1
+    needed = frames_needed(n_frames, config)
+    missing = np.setdiff1d(needed, held)
+    if missing.size:
+        raise FoleyError(
+            f"space-time images of step {config.step} for every {config.every}th frame look at frame "
+            f"{missing[0]}, which is not stored; make interpolations.<name>.every a divisor of both"
+        )
+    rows = np.searchsorted(held, needed)
+    grey = {
+        int(i): cv2.cvtColor(frames[row], cv2.COLOR_RGB2GRAY) for i, row in zip(needed, rows, strict=True)
+    }
+    centres = image_frames(n_frames, config)
     images = np.empty((len(centres), *frames.shape[1:3], 3), dtype=np.uint8)
-    grey = {int(i): cv2.cvtColor(frames[i], cv2.COLOR_RGB2GRAY) for i in frames_needed(len(frames), config)}
-    for image, triple in zip(images, _neighbours(centres, len(frames), config.step), strict=True):
+    for image, triple in zip(images, _neighbours(centres, n_frames, config.step), strict=True):
         cv2.merge([grey[int(i)] for i in triple], dst=image)
     return images
 
@@ -98,6 +115,11 @@ def make_shard(*, frames_path: str | Path, config: SpacetimeConfig, images_path:
     images_path : path
         Shard to write: item ``images (m, px, px, 3)`` uint8, ``timestamps_s (m,)`` float64,
         ``frame_index (m,)`` int64.
+
+    Raises
+    ------
+    StoreError
+        If the shard lacks a frame that an image looks at.
     """
     reader = ShardReader(frames_path)
     attributes: dict[str, Any] = {
@@ -110,12 +132,17 @@ def make_shard(*, frames_path: str | Path, config: SpacetimeConfig, images_path:
         for clip_id in reader.items:
             if shard.done(clip_id):
                 continue
-            frames = reader.read(clip_id, "frames")
-            index = image_frames(len(frames), config)
+            frame_index = reader.read(clip_id, "frame_index")
+            try:
+                images = make_images(reader.read(clip_id, "frames"), config, frame_index)
+            except FoleyError as error:
+                raise StoreError(f"{frames_path}: {clip_id}: {error}") from error
+            centres = image_frames(int(frame_index[-1]) + 1, config)
+            times_s = reader.read(clip_id, "timestamps_s")
             arrays: dict[str, NDArray[Any]] = {
-                "images": make_images(frames, config),
-                "timestamps_s": reader.read(clip_id, "timestamps_s")[index],
-                "frame_index": index,
+                "images": images,
+                "timestamps_s": times_s[np.searchsorted(frame_index, centres)],
+                "frame_index": centres,
             }
             shard.write(clip_id, arrays, reader.item_attributes(clip_id))
     logger.info("%s: %d clips", images_path, len(reader.items))

@@ -206,4 +206,11 @@ def test_shard_goes_by_the_clips_window_and_leaves_out_what_does_not_decode(tmp_
     np.testing.assert_allclose(made.read("a_00", "timestamps_s"), np.arange(76) / 190)
     truth = film(0.2 + np.arange(76) / 190)
     frames = made.read("a_00", "frames")
+    some_path = tmp_path / "some.h5"
+    interpolate_shard(**arguments, config=InterpolationConfig(every=6), frames_path=some_path)
+    some = ShardReader(some_path)
+    kept = [*range(0, 75, 6), 75]
+    assert some.read("a_00", "frame_index").tolist() == kept
+    np.testing.assert_allclose(some.read("a_00", "timestamps_s"), np.array(kept) / 190)
+    np.testing.assert_array_equal(some.read("a_00", "frames"), frames[kept])
     assert min(psnr_db(a, b) for a, b in zip(frames, truth, strict=True)) > 24

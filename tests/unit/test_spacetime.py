@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foley.errors import FoleyError
+from foley.errors import FoleyError, StoreError
 from foley.preprocess.spacetime import SpacetimeConfig, frames_needed, make_images, make_shard
 from foley.store.shards import ShardReader, ShardWriter
 
@@ -43,6 +43,29 @@ def test_only_needed_frames_are_looked_at():
     emptied = np.zeros_like(frames)
     emptied[needed] = frames[needed]
     np.testing.assert_array_equal(make_images(emptied, config), make_images(frames, config))
+
+
+@pytest.mark.parametrize(("step", "every"), [(6, 6), (3, 6), (9, 3), (12, 30)])
+def test_stored_neighbours_are_found_by_frame_index(step, every):
+    config = SpacetimeConfig(step=step, every=every)
+    frames = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
+    held = np.append(np.arange(0, 49, 3), 49)
+    np.testing.assert_array_equal(make_images(frames[held], config, held), make_images(frames, config))
+
+
+def test_a_neighbour_that_is_not_stored_is_named(tmp_path):
+    held = np.array([0, 3, 6])
+    with pytest.raises(FoleyError, match=r"frame 1, which is not stored.*every a divisor"):
+        make_images(ramp(7)[held], SpacetimeConfig(step=1, every=3), held)
+    with ShardWriter(tmp_path / "frames.h5", {}) as shard:
+        arrays = {"frames": ramp(7)[held], "timestamps_s": held / 190, "frame_index": held}
+        shard.write("a_00", arrays, {})
+    with pytest.raises(StoreError, match=r"frames\.h5: a_00: .*frame 1"):
+        make_shard(
+            frames_path=tmp_path / "frames.h5",
+            config=SpacetimeConfig(every=3),
+            images_path=tmp_path / "images.h5",
+        )
 
 
 def test_refuses_what_is_not_rgb():

@@ -185,8 +185,8 @@ def films(tmp_path):
     return tmp_path
 
 
-INTERPOLATION = InterpolationConfig(fps=60)
-SPACETIME = SpacetimeConfig(every=3)
+INTERPOLATION = InterpolationConfig(fps=60, every=3)
+SPACETIME = SpacetimeConfig(step=6, every=3)
 LITE = BackboneConfig(network="efficientnet_lite0", input_px=32, every=6, batch_size=4, engine="torch")
 
 

@@ -37,11 +37,18 @@ def test_every_overlay_fits(name: str) -> None:
         (("experiments", "frame_sequence", "system"), "fram_sequence", "no systems entry is called"),
         (("metrics", "synk"), {}, "no metrics entry is called 'synk'"),
         (("representations", "stft", "n_ftt"), 3, "n_ftt"),
+        (("interpolations", "flow", "every"), 4, r"looks at picture 6.*interpolations\.flow\.every: 4"),
+        (("spacetime", "step"), 5, r"looks at picture 1.*divisor of spacetime\.every and spacetime\.step"),
     ],
 )
 def test_a_misspelt_key_or_name_is_named(path: tuple[str, ...], value: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         configuration.parse(with_change(*path, value=value))
+
+
+def test_streamed_pictures_need_not_be_stored() -> None:
+    values = configuration.merge(VALUES, {"picture": {"stream": True}, "spacetime": {"step": 5}})
+    assert configuration.parse(values).spacetime.step == 5
 
 
 def test_inheritance_in_a_circle_is_refused() -> None:
