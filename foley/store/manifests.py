@@ -4,10 +4,10 @@ A value never holds a tab or a line break: hostile file names are percent-encode
 :func:`encode_path` before they enter a table.
 """
 
-import csv
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -120,6 +120,8 @@ class Split(Row):
 
 RowT = TypeVar("RowT", bound=Row)
 
+_CONTROL = re.compile(r"[\x00-\x1f]")
+
 
 def encode_path(path: str | Path) -> str:
     """Percent-encode what a table cannot hold (tabs, line breaks, quotes, undecodable bytes)."""
@@ -132,54 +134,80 @@ def decode_path(text: str) -> Path:
 
 
 def write_rows(path: str | Path, kind: type[RowT], rows: Iterable[RowT]) -> None:
-    """Write rows atomically; the header is there even when there is no row."""
-    names = list(kind.model_fields)
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(
-            stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None
-        )
-        writer.writerow(names)
-        for number, row in enumerate(rows, start=2):
-            values = ["" if value is None else str(value) for value in row.model_dump().values()]
-            if any(ord(char) < 32 for value in values for char in value):
-                raise ManifestError(f"{path}: row {number} holds a control character: {values}")
-            writer.writerow(values)
-
-
-def read_rows(path: str | Path, kind: type[RowT]) -> list[RowT]:
-    """Read and check a manifest.
+    """Write rows atomically, one at a time; the header is there even when there is no row.
 
     Raises
     ------
     ManifestError
-        If the file is missing, a column is missing or unknown, or a value breaks the contract;
-        names file, row and column.
+        If a value holds a tab, a line break or another control character.
+    """
+    names = list(kind.model_fields)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write("\t".join(names) + "\n")
+        for number, row in enumerate(rows, start=2):
+            values = ["" if (value := getattr(row, name)) is None else str(value) for name in names]
+            if any(map(_CONTROL.search, values)):
+                raise ManifestError(f"{path}: row {number} holds a control character: {values}")
+            stream.write("\t".join(values) + "\n")
+
+
+def read_rows(path: str | Path, kind: type[RowT]) -> list[RowT]:
+    """Read and check a whole manifest; see :func:`iterate_rows`, which needs less memory."""
+    return list(iterate_rows(path, kind))
+
+
+def iterate_rows(path: str | Path, kind: type[RowT]) -> Iterator[RowT]:
+    """Read and check a manifest row by row, in memory that does not depend on its length.
+
+    Parameters
+    ----------
+    path : str or Path
+    kind : type
+        What a row is.
+
+    Yields
+    ------
+    Row
+        Of `kind`, in the order of the file.
+
+    Raises
+    ------
+    ManifestError
+        If the file is missing or is not UTF-8, a column is missing or unknown, or a value breaks the
+        contract; names file, row and column.
     """
     path = Path(path)
     if not path.is_file():
         raise ManifestError(f"{path}: manifest is missing")
     names = list(kind.model_fields)
-    rows: list[RowT] = []
-    with path.open(encoding="utf-8", newline="") as stream:
-        lines = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        header = next(lines, [])
-        if header != names:
-            raise ManifestError(f"{path}: columns are {header}, expected {names}")
-        for number, values in enumerate(lines, start=2):
-            if len(values) != len(names):
-                raise ManifestError(f"{path}: row {number} has {len(values)} values, expected {len(names)}")
-            rows.append(_checked(path, number, kind, dict(zip(names, values, strict=True))))
-    return rows
-
-
-def _checked(path: Path, number: int, kind: type[RowT], values: Mapping[str, Any]) -> RowT:
-    optional = {name for name, field in kind.model_fields.items() if field.default is None}
-    cleaned = {key: None if value == "" and key in optional else value for key, value in values.items()}
-    try:
-        return kind.model_validate(cleaned)
-    except ValidationError as error:
-        first = error.errors()[0]
-        column = ".".join(map(str, first["loc"]))
-        raise ManifestError(
-            f"{path}: row {number}, column {column}: {first['msg']} (got {first['input']!r})"
-        ) from error
+    optional = [field.default is None for field in kind.model_fields.values()]
+    number = 1
+    with path.open(encoding="utf-8", newline="\n") as stream:
+        try:
+            header = stream.readline().rstrip("\r\n").split("\t")
+            if header != names:
+                raise ManifestError(f"{path}: columns are {header}, expected {names}")
+            for number, line in enumerate(stream, start=2):
+                values = line.rstrip("\r\n").split("\t")
+                if len(values) != len(names):
+                    raise ManifestError(
+                        f"{path}: row {number} has {len(values)} values, expected {len(names)}"
+                    )
+                if any(map(_CONTROL.search, values)):
+                    raise ManifestError(f"{path}: row {number} holds a control character: {values}")
+                yield kind.model_validate(
+                    {
+                        name: None if may_lack and value == "" else value
+                        for name, value, may_lack in zip(names, values, optional, strict=True)
+                    }
+                )
+        except UnicodeDecodeError as error:
+            raise ManifestError(
+                f"{path}: near row {number + 1}: is not UTF-8 text; write it again"
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            column = ".".join(map(str, first["loc"]))
+            raise ManifestError(
+                f"{path}: row {number}, column {column}: {first['msg']} (got {first['input']!r})"
+            ) from error
