@@ -45,8 +45,8 @@ def fetch_sources(
     Parameters
     ----------
     sources : iterable of Source
-        ``location`` is an address (http or https), written by ``encode_path``; ``start_s`` and
-        ``end_s`` choose a section.
+        ``location`` is the address itself, http or https, not encoded; ``start_s`` and ``end_s``
+        choose a section.
     config : DownloadConfig
     data_dir : Path
         Folder of raw media.
