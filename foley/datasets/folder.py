@@ -1,17 +1,26 @@
 """Any folder of ``class/*.mp4`` as a data set; the files stay where they are."""
 
-import hashlib
 import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from foley.datasets.films import ENDINGS, list_films, local_medium, local_source
+from foley.datasets.info import DatasetInfo, NeededFile
 from foley.errors import FoleyError
 from foley.media.ffmpeg import shown
-from foley.media.reasons import OK, Reason
-from foley.provenance import file_sha256
-from foley.store.manifests import Event, Medium, Source, decode_path, encode_path
-from foley.store.shards import shard_of
+from foley.store.manifests import Event, Medium, Source, encode_path
+
+INFO = DatasetInfo(
+    title="Any folder of films",
+    summary="One folder a class, films in it; the files stay where they are.",
+    citation="none: cite where the films come from",
+    licence="that of the films; `licence` in the settings goes into the manifest",
+    home_page="",
+    counts="what is in the folder",
+    split="by seed, whole groups at a time (`group_pattern`), stratified by class",
+    files=(NeededFile(("*/*.*",), "one folder a class with films in it", "your own disk"),),
+)
 
 
 class Settings(BaseModel):
@@ -23,9 +32,7 @@ class Settings(BaseModel):
     classes: tuple[str, ...] | dict[str, str] = Field(
         (), description="folders to take, or a mapping from folder to label; empty takes every folder"
     )
-    extensions: tuple[str, ...] = Field(
-        (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".ts"), description="endings of films"
-    )
+    extensions: tuple[str, ...] = Field(ENDINGS, description="endings of films")
     group_pattern: str = Field(
         "", description="regular expression; what it matches in a file name groups recordings for the split"
     )
@@ -77,22 +84,19 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
         place = root / folder
         if not place.is_dir() or not place.resolve().is_relative_to(root):
             raise FoleyError(f"{shown(place)}: no such class folder; there are {_folders(root)}")
-        files = sorted(path for path in place.iterdir() if path.suffix.lower() in settings.extensions)
-        if not files:
+        films = list_films(place, settings.extensions)
+        if not films:
             raise FoleyError(f"{shown(place)}: holds no file ending in {', '.join(settings.extensions)}")
-        for path in files[: settings.most_per_class]:
-            recording_id = _safe_id(label, folder, path.name)
-            sources.append(
-                Source(
-                    recording_id=recording_id,
-                    label=_slug(label),
-                    shard=shard_of(recording_id, n_shards),
-                    origin="local",
-                    location=encode_path(path),
-                    group=_group(settings.group_pattern, path.name),
-                    licence=settings.licence,
-                )
+        sources += [
+            local_source(
+                path,
+                label,
+                n_shards=n_shards,
+                group=_group(settings.group_pattern, path.name),
+                licence=settings.licence,
             )
+            for path in films[: settings.most_per_class]
+        ]
     return sources
 
 
@@ -116,48 +120,11 @@ def fetch(
         Empty.
     """
     root = Path(settings.path).expanduser().resolve()
-    return [_medium(source, root) for source in sources], []
-
-
-def _medium(source: Source, root: Path) -> Medium:
-    path = decode_path(source.location)
-    status, detail, sha256 = OK, "", ""
-    if not path.is_file():
-        status, detail = Reason.MISSING_FILE, "the file is no longer there"
-    elif not path.resolve().is_relative_to(root):
-        status, detail = Reason.UNSAFE_PATH, "a link that leads out of the data folder; copy the file into it"
-    else:
-        sha256 = file_sha256(path)
-    return Medium(
-        recording_id=source.recording_id,
-        label=source.label,
-        shard=source.shard,
-        group=source.group,
-        split=source.split,
-        path=source.location,
-        sha256=sha256,
-        status=str(status),
-        detail=detail,
-    )
+    return [local_medium(source, root) for source in sources], []
 
 
 def _folders(root: Path) -> str:
     return ", ".join(shown(path.name) for path in sorted(root.iterdir()) if path.is_dir()) or "none"
-
-
-def _slug(text: str) -> str:
-    """Make a label of a folder's name; names with nothing that a label may hold stay distinct."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or f"class_{_digest(text)}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-
-
-def _safe_id(label: str, folder: str, name: str) -> str:
-    """Name a recording so that any file name is safe and no two collide."""
-    stem = re.sub(r"[^A-Za-z0-9]+", "_", name.rsplit(".", 1)[0]).strip("_")[:40] or "film"
-    return f"{_slug(label)}_{stem}_{_digest(f'{folder}/{name}')}"
 
 
 def _group(pattern: str, name: str) -> str:

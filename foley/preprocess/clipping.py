@@ -81,9 +81,8 @@ def cut_shard(
     """Cut the recordings of a shard into clips.
 
     No picture is copied: a clip says where in which raw file it lies, and at which times pictures
-    are shown in it. Where the data set knows no event of any recording of the shard, clips get the
-    onsets that are heard in them, marked ``detected``; where it knows some, a recording without any
-    has none (steady rain).
+    are shown in it. A recording whose events are not known gets the onsets that are heard in its
+    clips, marked ``detected``; one whose events are known and that lists none has none (steady rain).
 
     Parameters
     ----------
@@ -122,7 +121,7 @@ def cut_shard(
             except MediaError as error:
                 logger.warning("%s left out: %s", recording.recording_id, error)
                 continue
-            known = events.get(recording.recording_id, []) if events else None
+            known = events.get(recording.recording_id, []) if recording.events_known else None
             audio = denoised.read(recording.recording_id, "audio")
             for number, start_s in enumerate(clip_starts(recording.duration_s, config)):
                 clip_id = f"{recording.recording_id}_{number:02d}"

@@ -49,6 +49,7 @@ class Medium(Row):
     sha256: str
     status: str  # ok or a reason code
     detail: str = ""
+    events_known: bool = False  # the data set says where every event is; otherwise they are detected
 
 
 class Recording(Row):
@@ -70,6 +71,7 @@ class Recording(Row):
     n_channels: int
     status: str
     detail: str = ""
+    events_known: bool = False
 
 
 class Failure(Row):
@@ -92,6 +94,7 @@ class Event(Row):
     material: str
     source: str  # annotated | generated | detected
     force: float = 1.0
+    reaction: str = ""  # what the thing that was hit did, where it was annotated
 
 
 class Clip(Row):

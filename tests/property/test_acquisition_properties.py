@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foley.datasets.folder import _safe_id
+from foley.datasets.films import safe_id
 from foley.datasets.splits import SplitConfig, assign_splits
 from foley.store.manifests import Failure, Source, decode_path, encode_path, read_rows, write_rows
 from tests.unit.test_datasets import recording
@@ -64,7 +64,7 @@ def test_any_printed_detail_survives_the_ledger(tmp_path: Path, detail: str) -> 
 @QUICK
 @given(st.lists(st.tuples(NAMES, NAMES), unique=True, min_size=2, max_size=8))
 def test_ids_are_safe_and_distinct(places: list[tuple[str, str]]) -> None:
-    ids = [_safe_id("Some label", folder, name) for folder, name in places]
+    ids = [safe_id("Some label", folder, name) for folder, name in places]
     assert len(set(ids)) == len(ids)
     for recording_id in ids:
         Source(recording_id=recording_id, label="a", shard="000", origin="local", location="a")

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import foley
+from foley.datasets.info import DatasetInfo
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.errors import FoleyError
 from foley.media.reasons import OK, Reason
@@ -14,6 +15,16 @@ from foley.store.shards import shard_of
 
 logger = logging.getLogger(__name__)
 
+INFO = DatasetInfo(
+    title="Procedural Foley",
+    summary="Rendered films of the 12 AFD classes with synchronous sound and exact event times (default).",
+    citation="this software",
+    licence="Apache-2.0, like the code that makes it",
+    home_page="docs/procedural.md",
+    counts="recordings_per_class for each class, as configured",
+    split="recordings made from held-out parts are the test split",
+    notes=("Made by code: nothing to download.",),
+)
 Settings = ProceduralConfig
 
 
@@ -129,4 +140,5 @@ def _medium(source: Source, path: str, sha256: str, status: str, detail: str) ->
         sha256=sha256,
         status=str(status),
         detail=" ".join(detail.split()),
+        events_known=True,
     )
