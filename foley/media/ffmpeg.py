@@ -37,6 +37,8 @@ _SIGNATURES = (
     (0, (b"\x1aE\xdf\xa3", b"RIFF", b"RF64", b"FLV\x01", b"OggS", b"fLaC", b"ID3", b"FORM", b"caff")),
     (0, (b"\x30\x26\xb2\x75", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x06\x0e\x2b\x34", b".RMF")),
 )
+HIGH_RANGES = {16: "pq", 18: "hlg"}
+"""FFmpeg's numbers for the transfer curves of high dynamic range (SMPTE ST 2084, ARIB STD-B67)."""
 _N_START_PACKETS = 64
 _MOST_RATE_HZ = 384_000
 
@@ -69,6 +71,12 @@ class MediaFacts:
         Where the sound lies; it may begin before 0 (encoder priming) or late.
     video_codec, audio_codec : str
         FFmpeg's names, empty without such a stream.
+    bit_depth : int
+        Bits of one sample of the picture; 0 without picture.
+    dynamic_range : str
+        ``standard``, or how a high dynamic range is coded: ``pq`` or ``hlg``.
+    channel_layout : str
+        FFmpeg's name of it, for example ``stereo``; empty without sound.
     cut_off_s : float
         How much of what the header promises is missing at the end; 0 for a whole file.
     """
@@ -89,6 +97,9 @@ class MediaFacts:
     audio_duration_s: float = 0.0
     video_codec: str = ""
     audio_codec: str = ""
+    bit_depth: int = 0
+    dynamic_range: str = "standard"
+    channel_layout: str = ""
     cut_off_s: float = 0.0
 
 
@@ -355,6 +366,8 @@ def _picture_facts(stream: Any, packets: list[tuple[int, int]]) -> tuple[float, 
         "width_px": int(context.width),
         "height_px": int(context.height),
         "video_codec": str(context.name),
+        "bit_depth": int(context.format.components[0].bits) if context.format else 0,
+        "dynamic_range": HIGH_RANGES.get(int(context.color_trc), "standard"),
     }
 
 
@@ -376,6 +389,7 @@ def _sound_facts(
         "audio_start_s": first_s - (first_s if origin_s is None else origin_s),
         "audio_duration_s": end_s - first_s,
         "audio_codec": str(stream.codec_context.name),
+        "channel_layout": str(stream.codec_context.layout.name),
     }
 
 

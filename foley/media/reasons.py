@@ -28,6 +28,21 @@ class Reason(StrEnum):
     TOO_SHORT = "too_short"
     SILENT = "silent"
     STILL = "still"
+    BLACK = "black"
+    CLIPPED = "clipped"
+    # Remarks: usable all the same, unless ``check.refuse`` names them
+    SOUND_OFFSET = "sound_offset"
+    SOUND_LENGTH = "sound_length"
+    SAMPLE_RATE = "sample_rate"
+    CHANNEL_LAYOUT = "channel_layout"
+    VARIABLE_FRAME_RATE = "variable_frame_rate"
+    ROTATED = "rotated"
+    ODD_SIZE = "odd_size"
+    BIT_DEPTH = "bit_depth"
+    HIGH_DYNAMIC_RANGE = "high_dynamic_range"
+    FROZEN = "frozen"
+    BLACK_PICTURES = "black_pictures"
+    DAMAGED_PICTURES = "damaged_pictures"
 
 
 OK = "ok"
@@ -53,6 +68,20 @@ _CURES = {
     Reason.TOO_SHORT: "use a longer recording or a smaller minimum duration",
     Reason.SILENT: "use a recording whose sound track is not empty",
     Reason.STILL: "use a recording whose picture moves",
+    Reason.BLACK: "use a recording that shows something",
+    Reason.CLIPPED: "use a recording that was made at a lower level",
+    Reason.SOUND_OFFSET: "none needed: silence is put before late sound; look whether both belong together",
+    Reason.SOUND_LENGTH: "none needed: clips without sound are left out; look whether both belong together",
+    Reason.SAMPLE_RATE: "use a recording with the full range of pitches, or judge without the highest",
+    Reason.CHANNEL_LAYOUT: "none needed: all channels but the lowest are folded to one",
+    Reason.VARIABLE_FRAME_RATE: "none needed: time stamps are followed, pictures are never counted",
+    Reason.ROTATED: "none needed: pictures are turned as the file asks",
+    Reason.ODD_SIZE: "none needed: pictures are squeezed to a square",
+    Reason.BIT_DEPTH: "none needed: pictures are rounded to 8 bits",
+    Reason.HIGH_DYNAMIC_RANGE: "none needed: pictures are brought to standard range",
+    Reason.FROZEN: "cut the part that does not move",
+    Reason.BLACK_PICTURES: "cut the black part",
+    Reason.DAMAGED_PICTURES: "fetch the file again or use another copy",
 }
 
 

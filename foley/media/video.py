@@ -1,6 +1,7 @@
 """Reading pictures in order, by their time stamps."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,86 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foley.errors import MediaError
-from foley.media.ffmpeg import open_media, picture_start, picture_stream, shown, shown_at
+from foley.media.colour import to_standard_range
+from foley.media.ffmpeg import HIGH_RANGES, open_media, picture_start, picture_stream, shown, shown_at
 from foley.media.reasons import Reason
 
 Picture = NDArray[np.uint8]
 _SLACK_S = 1e-6
 """Time stamps are rounded: a picture this much before a window's start still belongs to it."""
+
+
+_GREY_FIRST = frozenset(
+    "gray nv12 nv21 yuv410p yuv411p yuv420p yuv422p yuv440p yuv444p yuva420p "
+    "yuvj411p yuvj420p yuvj422p yuvj440p yuvj444p".split()
+)
+"""Pixel formats whose first plane is the grey picture, a byte a pixel."""
+_FULL_RANGE = 2
+"""FFmpeg's number for grey levels that go from 0 to 255, not from 16 to 235."""
+
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """A decoded picture that is converted only when asked.
+
+    Parameters
+    ----------
+    time_s : float
+        On the picture's clock.
+    frame : av.VideoFrame
+        As decoded.
+    """
+
+    time_s: float
+    frame: Any
+
+    @property
+    def is_damaged(self) -> bool:
+        """True when the decoder had to guess parts of it."""
+        return bool(self.frame.is_corrupt)
+
+    def luma(self, size_px: int) -> NDArray[np.uint8]:
+        """Grey picture, upright, squeezed to a square: uint8 (size_px, size_px), 0 black, 255 white."""
+        frame = self.frame
+        if frame.format.name in _GREY_FIRST:
+            full = frame.format.name.startswith(("gray", "yuvj")) or frame.color_range == _FULL_RANGE
+        else:
+            frame, full = frame.reformat(format="gray"), True
+        plane = frame.planes[0]
+        grey = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+        small = cv2.resize(grey, (size_px, size_px), interpolation=cv2.INTER_AREA)
+        if not full:
+            small = cv2.convertScaleAbs(np.maximum(small, 16), alpha=255 / 219, beta=-16 * 255 / 219)
+        return _turned(small, self.frame)
+
+    def rgb(self, size_px: int | None = None) -> Picture:
+        """Colour picture as :func:`iterate_frames` gives it."""
+        return _upright(self.frame, size_px)
+
+
+def iterate_pictures(path: str | Path) -> Iterator[ShownPicture]:
+    """Decode every picture in order, and convert none: for passes that look at few of them.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Yields
+    ------
+    ShownPicture
+        With strictly increasing times.
+
+    Raises
+    ------
+    MediaError
+        ``no_video``, ``decode_error`` and what opening the file can raise.
+    """
+    start = picture_start(path)
+    if start is None:
+        raise MediaError(Reason.NO_VIDEO, f"{shown(path)}: has no picture; give a video file")
+    with open_media(path) as container:
+        for time_s, frame in _timed(container, picture_stream(container), path, start):
+            yield ShownPicture(time_s, frame)
 
 
 def iterate_frames(
@@ -169,11 +244,17 @@ def _timed(container: Any, stream: Any, path: str | Path, start: Fraction) -> It
 
 def _upright(frame: Any, size_px: int | None) -> Picture:
     """Convert a decoded frame to RGB, resize it, then turn it (turning small pictures is cheap)."""
-    picture: Picture = frame.to_ndarray(format="rgb24")
+    curve = HIGH_RANGES.get(int(frame.color_trc))
+    picture = frame.to_ndarray(format="rgb24" if curve is None else "rgb48le")
     if size_px is not None:
         height, width = picture.shape[:2]
         enlarges = min(height, width) < size_px
         method = cv2.INTER_LINEAR if enlarges else cv2.INTER_AREA
         picture = cv2.resize(picture, (size_px, size_px), interpolation=method)
+    return _turned(picture if curve is None else to_standard_range(picture, curve), frame)
+
+
+def _turned(picture: Picture, frame: Any) -> Picture:
+    """Turn a picture as its frame asks."""
     n_quarters = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(picture, n_quarters)) if n_quarters else picture
