@@ -40,6 +40,10 @@ _SIGNATURES = (
 HIGH_RANGES = {16: "pq", 18: "hlg"}
 """FFmpeg's numbers for the transfer curves of high dynamic range (SMPTE ST 2084, ARIB STD-B67)."""
 _N_START_PACKETS = 64
+_SECTION_CODECS = {
+    **{"c:v": "libx264", "preset": "veryfast", "crf": "18", "pix_fmt": "yuv420p", "threads": "1"},
+    **{"c:a": "aac", "b:a": "192k"},
+}
 _MOST_RATE_HZ = 384_000
 
 
@@ -488,6 +492,39 @@ def _n_sound_streams(path: str | Path) -> int:
 def _sound_codec(out: Path) -> str:
     codecs = {".mov": "pcm_s24le", ".mkv": "pcm_s24le", ".avi": "pcm_s24le", ".webm": "libopus"}
     return codecs.get(out.suffix.lower(), "aac")
+
+
+def section_codecs() -> list[str]:
+    """Arguments for the ffmpeg program that writes a section: one thread, near-transparent H.264, AAC."""
+    arguments: list[str] = []
+    for name, value in _SECTION_CODECS.items():
+        arguments += [f"-{name}", value]
+    return arguments
+
+
+def cut_section(path: str | Path, out: str | Path, *, start_s: float, end_s: float) -> None:
+    """Cut a section out of a file, to the picture; it is encoded anew.
+
+    Packets are not copied: copies begin at the key frame before, and lose the sync in containers
+    that cannot hide what comes before the start.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any file that Foley reads.
+    out : str or Path
+        File to make; the ending chooses the container. Written whole or not at all.
+    start_s, end_s : float
+        Section of the container's time.
+
+    Raises
+    ------
+    MediaError
+        ``decode_error`` when ffmpeg cannot.
+    """
+    source = ffmpeg.input(file_url(path), ss=f"{start_s:.6f}", t=f"{end_s - start_s:.6f}", **_INPUT_OPTIONS)
+    with atomic_path(out) as temporary:
+        run_ffmpeg(ffmpeg.output(source, file_url(temporary), **_SECTION_CODECS), path)
 
 
 def run_ffmpeg(stream: Any, path: str | Path) -> bytes:

@@ -13,6 +13,11 @@ class Reason(StrEnum):
     REMOVED = "removed"
     RATE_LIMIT = "rate_limit"
     NETWORK = "network"
+    AGE_RESTRICTED = "age_restricted"
+    FORBIDDEN = "forbidden"
+    TOO_LARGE = "too_large"
+    UNSAFE_URL = "unsafe_url"
+    EXTRACTOR_ERROR = "extractor_error"
     RENDER_ERROR = "render_error"
     # The file itself
     MISSING_FILE = "missing_file"
@@ -55,6 +60,11 @@ _CURES = {
     Reason.REMOVED: "it is gone; remove it from the list",
     Reason.RATE_LIMIT: "wait and run again; finished items are kept",
     Reason.NETWORK: "check the connection and run again; finished items are kept",
+    Reason.AGE_RESTRICTED: "give the cookies of a grown-up's account (download.cookies_file), then `foley retry`",
+    Reason.FORBIDDEN: "give cookies of an account (download.cookies_file), then `foley retry`, or remove it",
+    Reason.TOO_LARGE: "raise download.max_bytes_per_item, then `foley retry`, or remove it from the list",
+    Reason.UNSAFE_URL: "only http and https addresses are fetched; correct the list",
+    Reason.EXTRACTOR_ERROR: "upgrade yt-dlp, then `foley retry`",
     Reason.RENDER_ERROR: "report the recording id and the seed: a generator must not fail",
     Reason.MISSING_FILE: "restore the file or remove it from the data set",
     Reason.EMPTY_FILE: "fetch the file again",
