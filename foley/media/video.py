@@ -1,5 +1,6 @@
 """Reading pictures in order, by their time stamps."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from foley.errors import MediaError
@@ -18,12 +20,11 @@ from foley.media.reasons import Reason
 Picture = NDArray[np.uint8]
 _SLACK_S = 1e-6
 """Time stamps are rounded: a picture this much before a window's start still belongs to it."""
+_EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+"""The same pixels from every processor."""
 
 
-_GREY_FIRST = frozenset(
-    "gray nv12 nv21 yuv410p yuv411p yuv420p yuv422p yuv440p yuv444p yuva420p "
-    "yuvj411p yuvj420p yuvj422p yuvj440p yuvj444p".split()
-)
+_GREY_FIRST = re.compile(r"gray|nv12|nv21|yuva?4[1-4][0-4]p|yuvj4[1-4][0-4]p")
 """Pixel formats whose first plane is the grey picture, a byte a pixel."""
 _FULL_RANGE = 2
 """FFmpeg's number for grey levels that go from 0 to 255, not from 16 to 235."""
@@ -52,7 +53,7 @@ class ShownPicture:
     def luma(self, size_px: int) -> NDArray[np.uint8]:
         """Grey picture, upright, squeezed to a square: uint8 (size_px, size_px), 0 black, 255 white."""
         frame = self.frame
-        if frame.format.name in _GREY_FIRST:
+        if _GREY_FIRST.fullmatch(frame.format.name):
             full = frame.format.name.startswith(("gray", "yuvj")) or frame.color_range == _FULL_RANGE
         else:
             frame, full = frame.reformat(format="gray"), True
@@ -243,14 +244,19 @@ def _timed(container: Any, stream: Any, path: str | Path, start: Fraction) -> It
 
 
 def _upright(frame: Any, size_px: int | None) -> Picture:
-    """Convert a decoded frame to RGB, resize it, then turn it (turning small pictures is cheap)."""
+    """Convert a decoded frame to RGB of a size, then turn it (turning small pictures is cheap).
+
+    FFmpeg resizes the frame's planes before they become RGB: two to four times faster than the other
+    way round. Planar RGB, because on the way to packed RGB colour loses half of its resolution.
+    """
     curve = HIGH_RANGES.get(int(frame.color_trc))
-    picture = frame.to_ndarray(format="rgb24" if curve is None else "rgb48le")
-    if size_px is not None:
-        height, width = picture.shape[:2]
-        enlarges = min(height, width) < size_px
-        method = cv2.INTER_LINEAR if enlarges else cv2.INTER_AREA
-        picture = cv2.resize(picture, (size_px, size_px), interpolation=method)
+    if size_px is None:
+        picture = frame.to_ndarray(format="rgb24" if curve is None else "rgb48le")
+    else:
+        enlarges = min(frame.height, frame.width) < size_px
+        method = (Interpolation.BILINEAR if enlarges else Interpolation.AREA) | _EXACT
+        planar = "gbrp" if curve is None else "gbrp16le"
+        picture = frame.reformat(size_px, size_px, planar, interpolation=method).to_ndarray()
     return _turned(picture if curve is None else to_standard_range(picture, curve), frame)
 
 
