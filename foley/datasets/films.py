@@ -33,11 +33,13 @@ def list_films(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
     Returns
     -------
     list of Path
-        Links are listed too, also broken ones: :func:`local_medium` judges them. What an
-        interrupted copy of Foley's own left behind (``*.part-*``) is not.
+        Links are listed too, also broken ones: :func:`local_medium` judges them. Half-written files
+        of Foley's own (``*.part-*``) and resource forks of macOS (``._*``) are not.
     """
     return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in endings and ".part-" not in path.name
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in endings and ".part-" not in path.name and not path.name.startswith("._")
     )
 
 
