@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.signal import correlate
 
-from foley.metrics.base import Item, MetricConfig, Score, labels_of, of_split
+from foley.metrics.base import Item, MetricConfig, Score, of_split
 from foley.metrics.envelope import equal_length, rms_curve
-from foley.metrics.statistics import class_average_score, mean_score
+from foley.metrics.statistics import class_average_score, class_parts
 
 Reading = Literal["envelope_peak", "envelope_lag0", "waveform_peak", "waveform_lag0"]
 READINGS: tuple[Reading, ...] = ("envelope_peak", "envelope_lag0", "waveform_peak", "waveform_lag0")
@@ -124,18 +124,7 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
     scores: dict[str, Score] = {}
     for reading in READINGS:
         values = np.array([one[reading] for one in found])
-        parts = {}
-        for label in labels_of(members):
-            inside = np.array([item.label == label for item in members])
-            parts[f"class/{label}"] = mean_score(
-                [item for item in members if item.label == label],
-                values[inside],
-                "correlation",
-                config,
-                seed,
-                reading,
-                label,
-            )
+        parts = class_parts(members, values, "correlation", config, seed, reading)
         average = class_average_score(members, values, "correlation", config, seed, reading)
         scores[reading] = average.with_parts(parts)
     chosen = scores[config.reading]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from foley.errors import StoreError
-from foley.metrics.base import Item, MetricConfig, Score, labels_of, of_split
-from foley.metrics.statistics import mean_score
+from foley.metrics.base import Item, MetricConfig, Score, of_split
+from foley.metrics.statistics import class_parts, mean_score
 
 
 class Config(MetricConfig):
@@ -118,15 +118,5 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
     parts = {
         "level_matched": mean_score(members, np.array(matched), "amplitude", config, seed, "level_matched")
     }
-    for label in labels_of(members):
-        inside = np.array([item.label == label for item in members])
-        parts[f"class/{label}"] = mean_score(
-            [item for item in members if item.label == label],
-            values[inside],
-            "amplitude",
-            config,
-            seed,
-            "envelope",
-            label,
-        )
+    parts |= class_parts(members, values, "amplitude", config, seed, "envelope")
     return mean_score(members, values, "amplitude", config, seed, "envelope").with_parts(parts)

@@ -11,11 +11,10 @@ from foley.metrics.base import (
     MetricConfig,
     Score,
     class_indices,
-    labels_of,
     of_split,
     stack_probabilities,
 )
-from foley.metrics.statistics import mean_score
+from foley.metrics.statistics import class_parts, mean_score
 
 
 class Config(MetricConfig):
@@ -59,11 +58,5 @@ def _split_score(items: Sequence[Item], config: Config, seed: int, split: str) -
         return Score(None, 0, "nats", note=NO_CLASS_OUTPUT if items else "no clip")
     of_truth = table[np.arange(len(items)), class_indices(items)]
     losses = -np.log(np.clip(of_truth, config.floor, 1.0))
-    parts = {}
-    for label in labels_of(items):
-        inside = np.array([item.label == label for item in items])
-        members = [item for item in items if item.label == label]
-        parts[f"class/{label}"] = mean_score(
-            members, losses[inside], "nats", config, seed, "log_loss", split, label
-        )
+    parts = class_parts(items, losses, "nats", config, seed, "log_loss", split)
     return mean_score(items, losses, "nats", config, seed, "log_loss", split).with_parts(parts)

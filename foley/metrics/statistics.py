@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from foley.metrics.base import Item, MetricConfig, Score
+from foley.metrics.base import Item, MetricConfig, Score, labels_of
 from foley.seeds import numpy_generator
 
 Interval = tuple[float | None, float | None]
@@ -168,6 +168,23 @@ def mean_score(
     samples = (weights @ values) / np.maximum(weights.sum(axis=1), 1)
     low, high = percentile_interval(samples, config.level)
     return Score(float(np.mean(values)), len(items), unit, low, high)
+
+
+def class_parts(
+    items: Sequence[Item],
+    values: NDArray[np.float64],
+    unit: str,
+    config: MetricConfig,
+    seed: int,
+    *names: object,
+) -> dict[str, Score]:
+    """Mean over the clips of each class: parts ``class/<label>``; parameters as :func:`mean_score`."""
+    parts = {}
+    for label in labels_of(items):
+        inside = np.array([item.label == label for item in items])
+        members = [item for item in items if item.label == label]
+        parts[f"class/{label}"] = mean_score(members, values[inside], unit, config, seed, *names, label)
+    return parts
 
 
 def proportion_score(hits: NDArray[np.bool_], level: float) -> Score:

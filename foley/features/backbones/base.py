@@ -111,6 +111,16 @@ def load_state(path: Path) -> Mapping[str, torch.Tensor]:
     return state
 
 
+def vgg_state(path: Path) -> dict[str, torch.Tensor]:
+    """Convolutions of torchvision's VGG state dict, named as in :func:`vgg_trunk`."""
+    prefix = "features."
+    return {
+        name.removeprefix(prefix): value
+        for name, value in load_state(path).items()
+        if name.startswith(prefix)
+    }
+
+
 def fill(network: nn.Module, path: Path, state: Mapping[str, torch.Tensor]) -> None:
     """Copy weights into a network, all of them.
 

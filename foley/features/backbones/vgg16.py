@@ -21,8 +21,8 @@ from foley.features.backbones.base import (
     convolutions,
     fill,
     find_weights,
-    load_state,
     randomise,
+    vgg_state,
     vgg_trunk,
 )
 
@@ -57,12 +57,7 @@ def build(config: "BackboneConfig") -> nn.Module:
     path = find_weights(config, WEIGHTS)
     trunk = vgg_trunk(WIDTHS)
     if path is not None and path.suffix != ".h5":
-        state = {
-            name.removeprefix("features."): value
-            for name, value in load_state(path).items()
-            if name.startswith("features.")
-        }
-        fill(trunk, path, state)
+        fill(trunk, path, vgg_state(path))
         return PooledNetwork(trunk, IMAGENET_MEAN, IMAGENET_SPREAD).eval()
     if path is None:
         randomise(trunk, config.seed)

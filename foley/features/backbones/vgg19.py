@@ -13,8 +13,8 @@ from foley.features.backbones.base import (
     WeightsFile,
     fill,
     find_weights,
-    load_state,
     randomise,
+    vgg_state,
     vgg_trunk,
 )
 
@@ -45,10 +45,5 @@ def build(config: "BackboneConfig") -> nn.Module:
     if path is None:
         randomise(trunk, config.seed)
     else:
-        state = {
-            name.removeprefix("features."): value
-            for name, value in load_state(path).items()
-            if name.startswith("features.")
-        }
-        fill(trunk, path, state)
+        fill(trunk, path, vgg_state(path))
     return PooledNetwork(trunk, MEAN, SPREAD).eval()
