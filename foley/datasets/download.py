@@ -16,18 +16,22 @@ class DownloadConfig(BaseModel):
     n_workers: int = Field(4, ge=1, le=64, description="downloads at one time in one job")
     n_retries: int = Field(4, ge=0, description="further tries of an item after a transient failure")
     backoff_s: float = Field(2.0, ge=0, description="wait before the second try; doubles with every try")
-    max_backoff_s: float = Field(300.0, ge=0, description="longest wait, a server's Retry-After included")
+    max_backoff_s: float = Field(
+        300.0, ge=0, description="longest wait; a server that asks for a longer one is left for a later run"
+    )
     jitter: float = Field(0.5, ge=0, le=1, description="share of a wait that is drawn at random")
-    rate_limit_bytes_s: int | None = Field(None, ge=1, description="most bytes a second of one job")
+    rate_limit_bytes_s: int | None = Field(
+        None, ge=1, description="most bytes a second of one job; sections that ffmpeg asks for do not count"
+    )
     cookies_file: str = Field("", description="Netscape cookie file, for items that ask for an account")
     format: str = Field(
         "bv*[height<=720][ext=mp4]+ba[ext=m4a]/b[height<=720]/bv*+ba/b",
         description="yt-dlp's format selection",
     )
     timeout_s: float = Field(30.0, gt=0, description="longest silence of a server")
-    max_bytes_per_item: int | None = Field(None, ge=1, description="refuse larger files")
+    max_bytes_per_item: int = Field(4_000_000_000, ge=1, description="larger files are refused")
     expected_bytes_per_item: int = Field(
-        0, ge=0, description="for the disk-space check before the start; 0: as large as what is there already"
+        0, ge=0, description="for the disk-space check; 0 takes the mean of what is there already"
     )
     min_free_bytes: int = Field(1_000_000_000, ge=0, description="disk space that is never used up")
     whole_files: bool = Field(
@@ -63,6 +67,9 @@ def fetch_sources(
     Raises
     ------
     FoleyError
-        When the disk is full or nearly so; finished items are kept.
+        When the disk is full or nearly so (finished items are kept), or `data_dir` cannot be written
+        to, or the cookie file cannot be read.
     """
-    raise NotImplementedError
+    from foley.datasets.fetching import Fetcher  # yt-dlp takes long to import: not for a configuration
+
+    return Fetcher(config, data_dir, folder, seed).fetch(list(sources))

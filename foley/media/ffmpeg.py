@@ -41,8 +41,8 @@ HIGH_RANGES = {16: "pq", 18: "hlg"}
 """FFmpeg's numbers for the transfer curves of high dynamic range (SMPTE ST 2084, ARIB STD-B67)."""
 _N_START_PACKETS = 64
 _SECTION_CODECS = {
-    **{"c:v": "libx264", "preset": "veryfast", "crf": "18", "pix_fmt": "yuv420p", "threads": "1"},
-    **{"c:a": "aac", "b:a": "192k"},
+    **{"c:v": "libx264", "preset": "veryfast", "crf": "18", "threads": "1"},
+    **{"vf": "pad=ceil(iw/2)*2:ceil(ih/2)*2", "c:a": "aac", "b:a": "192k"},
 }
 _MOST_RATE_HZ = 384_000
 

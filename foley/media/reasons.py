@@ -60,7 +60,7 @@ _CURES = {
     Reason.REMOVED: "it is gone; remove it from the list",
     Reason.RATE_LIMIT: "wait and run again; finished items are kept",
     Reason.NETWORK: "check the connection and run again; finished items are kept",
-    Reason.AGE_RESTRICTED: "give the cookies of a grown-up's account (download.cookies_file), then `foley retry`",
+    Reason.AGE_RESTRICTED: "give cookies of an adult's account (download.cookies_file), then `foley retry`",
     Reason.FORBIDDEN: "give cookies of an account (download.cookies_file), then `foley retry`, or remove it",
     Reason.TOO_LARGE: "raise download.max_bytes_per_item, then `foley retry`, or remove it from the list",
     Reason.UNSAFE_URL: "only http and https addresses are fetched; correct the list",
