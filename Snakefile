@@ -18,6 +18,10 @@ include: "rules/make.smk"
 include: "rules/judge.smk"
 
 
+onstart:
+    claim_folder()
+
+
 rule all:
     """Every table, every figure and the report."""
     default_target: True

@@ -31,3 +31,7 @@ class MediaError(FoleyError):
 
 class StoreError(FoleyError):
     """A shard or model file is missing something or is damaged: names file and item."""
+
+
+class DiskFullError(StoreError):
+    """There is no room to write: names the folder. It ends the job and is never one item's reason."""

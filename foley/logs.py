@@ -3,12 +3,19 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from foley.errors import FoleyError
 
 logger = logging.getLogger("foley")
+
+
+class _LogFile(logging.FileHandler):
+    """A log file whose own troubles, such as a full disk, do not drown what the job has to say."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave the line out."""
 
 
 @contextmanager
@@ -26,7 +33,7 @@ def log_to_file(path: str | Path) -> Iterator[None]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler = _LogFile(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -40,4 +47,5 @@ def log_to_file(path: str | Path) -> Iterator[None]:
         raise
     finally:
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

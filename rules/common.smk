@@ -7,8 +7,9 @@ from snakemake.exceptions import WorkflowError
 
 from foley import config as foley_config
 from foley import registry
-from foley.errors import ConfigError
+from foley.errors import ConfigError, FoleyError
 from foley.provenance import code_digest
+from foley.store.runs import begin_run
 from foley.store.shards import shard_names
 
 try:
@@ -23,6 +24,14 @@ RUNS = [
     (name, seed) for name, entry in CONFIG.experiments.items() for seed in entry.seeds
 ]
 GPU = 1 if CONFIG.device == "cuda" else 0
+
+
+def claim_folder():
+    """Stop when another run is at work in this folder, or its disk is full."""
+    try:
+        begin_run(".snakemake/foley.lock", ["results", CONFIG.data_dir])
+    except FoleyError as error:
+        raise WorkflowError(str(error)) from None
 
 
 wildcard_constraints:

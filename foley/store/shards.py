@@ -5,21 +5,32 @@ groups hold what was made. A clip that failed upstream is absent, never zeros.
 """
 
 import hashlib
+import io
 import json
+import logging
+import re
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from foley.errors import StoreError
-from foley.store.files import atomic_path
+from foley.store.files import atomic_path, locked, storing
+
+logger = logging.getLogger(__name__)
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_ITEM_ID = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
+_MOST_ID_BYTES = 200
+_ITEM_FILE = re.compile(r"(.+)\.([0-9a-f]{8})\.h5")
 
 
 def shard_of(item_id: str, n_shards: int) -> str:
@@ -44,10 +55,10 @@ def shard_names(n_shards: int) -> list[str]:
 class ShardWriter:
     """Write a shard item by item, and survive a kill without redoing finished items.
 
-    Items go one file each to a folder ``<name>.partial-<digest>`` beside the target, where the
-    digest covers `attributes`; :meth:`close` gathers them. A new writer with the same attributes
-    continues where the killed one stopped (see :meth:`done`); with other attributes it starts
-    afresh.
+    Used with ``with``. Items go one file each to a folder ``<name>.partial-<digest>`` beside the
+    target, where the digest covers `attributes`; the end of the block gathers them. A new writer with
+    the same attributes continues where a killed or failed one stopped (see :meth:`done`); with other
+    attributes it starts afresh. A second writer of the same target waits for the first to end.
 
     Parameters
     ----------
@@ -55,6 +66,12 @@ class ShardWriter:
         The shard file to make.
     attributes : mapping of str to JSON-like
         How the shard is made: config, code digest, input digests. Stored as file attributes.
+
+    Raises
+    ------
+    DiskFullError, StoreError
+        When the block is entered, at a write or at the end, if the system refuses to write there. What
+        was written before is kept.
     """
 
     def __init__(self, path: str | Path, attributes: Mapping[str, Any]) -> None:
@@ -64,48 +81,143 @@ class ShardWriter:
         }
         digest = hashlib.sha256(json.dumps(self._attributes, sort_keys=True).encode()).hexdigest()[:12]
         self._partial = self.path.with_name(f"{self.path.stem}.partial-{digest}")
-        for stale in self.path.parent.glob(f"{self.path.stem}.partial-*"):
-            if stale != self._partial:
-                shutil.rmtree(stale)
-        self._partial.mkdir(parents=True, exist_ok=True)
-
-    def _item_path(self, item_id: str) -> Path:
-        return self._partial / f"{item_id}.h5"
-
-    def done(self, item_id: str) -> bool:
-        """True when this run, or an earlier one that was killed, finished this item."""
-        return self._item_path(item_id).exists()
-
-    def write(self, item_id: str, arrays: Arrays, attributes: Mapping[str, Any] | None = None) -> None:
-        """Store one item's arrays and JSON-like attributes; the item is whole or absent."""
-        with atomic_path(self._item_path(item_id)) as temporary, h5py.File(temporary, "w") as file:
-            group = file.create_group(item_id)
-            for name in sorted(arrays):
-                group.create_dataset(name, data=np.asarray(arrays[name]), track_times=False)
-            for key, value in sorted((attributes or {}).items()):
-                group.attrs[key] = json.dumps(value, sort_keys=True)
-
-    def close(self) -> None:
-        """Gather the items, sorted, into the final file and rename it into place."""
-        with atomic_path(self.path) as temporary, h5py.File(temporary, "w") as final:
-            for key, value in sorted(self._attributes.items()):
-                final.attrs[key] = value
-            for item_path in sorted(self._partial.glob("*.h5")):
-                if ".part-" in item_path.name:
-                    continue  # left by a kill in the middle of this item
-                with h5py.File(item_path, "r") as item:
-                    for name in item:
-                        item.copy(name, final)
-        shutil.rmtree(self._partial)
+        self._items: dict[str, Path] = {}
+        self._right = ExitStack()
 
     def __enter__(self) -> Self:
+        self._right.enter_context(locked(self.path))
+        try:
+            self._clear_up()
+            with storing(self.path, self._partial):
+                self._partial.mkdir(exist_ok=True)
+            self._items = dict(filter(None, map(_checked_item, self._partial.iterdir())))
+        except BaseException:
+            self._right.close()
+            raise
+        if self._items:
+            logger.info("%s: %d items of an earlier run are kept", self.path, len(self._items))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
+        with self._right:
+            if kind is None:
+                self._gather()
+
+    def _clear_up(self) -> None:
+        """Remove what dead writers left: the right to this target is ours alone."""
+        for entry in list(self.path.parent.iterdir()):
+            if entry.name.startswith(f"{self.path.stem}.partial-") and entry != self._partial:
+                shutil.rmtree(entry)
+            elif entry.name.startswith(f"{self.path.stem}.part-") and entry.suffix == self.path.suffix:
+                entry.unlink()
+
+    def done(self, item_id: str) -> bool:
+        """True when this run, or an earlier one that was killed, finished this item."""
+        return item_id in self._items
+
+    def write(self, item_id: str, arrays: Arrays, attributes: Mapping[str, Any] | None = None) -> None:
+        """Store one item's arrays and JSON-like attributes; the item is whole or absent.
+
+        Raises
+        ------
+        StoreError
+            If the id cannot name a file and a group: empty, dots only, long, with a slash or a control
+            character.
+        DiskFullError
+            If there is no room.
+        """
+        is_safe = _ITEM_ID.fullmatch(item_id) and item_id.strip(".")
+        if not is_safe or len(item_id.encode()) > _MOST_ID_BYTES:
+            raise StoreError(
+                f"{self.path}: {item_id!r} cannot name an item; use up to {_MOST_ID_BYTES} bytes without "
+                "slashes and control characters"
+            )
+        image = io.BytesIO()
+        with h5py.File(image, "w") as file:
+            group = file.create_group(item_id)
+            for name in sorted(arrays):
+                group.create_dataset(name, data=np.asarray(arrays[name]), track_times=False)
+            for key, value in sorted((attributes or {}).items()):
+                group.attrs[key] = json.dumps(value, sort_keys=True)
+        content = image.getbuffer()
+        path = self._partial / f"{item_id}.{zlib.crc32(content):08x}.h5"
+        # Not durable, for speed: the sum in its name tells if a loss of power left it half.
+        with atomic_path(path, durable=False) as temporary:
+            temporary.write_bytes(content)
+        if (before := self._items.get(item_id, path)) != path:
+            before.unlink()
+        self._items[item_id] = path
+        logger.info("%s: item %s written", self.path, item_id)
+
+    def _gather(self) -> None:
+        """Copy the items, sorted, into the final file and rename it into place."""
+        with atomic_path(self.path) as temporary, _new_hdf5(temporary) as final:
+            for key, value in sorted(self._attributes.items()):
+                final.attrs[key] = value
+            for name, path in sorted(self._items.items()):
+                with h5py.File(path, "r") as item:
+                    item.copy(name, final)
+        shutil.rmtree(self._partial)
+
+
+def _checked_item(path: Path) -> tuple[str, Path] | None:
+    """Item id of a file that an earlier writer finished; any other file is removed."""
+    found = _ITEM_FILE.fullmatch(path.name)
+    with path.open("rb") as stream:
+        if found and _crc32(stream) == int(found[2], 16):
+            return found[1], path
+    if found:
+        logger.warning("%s: is damaged and is made again", path)
+    path.unlink()
+    return None
+
+
+def _crc32(stream: BinaryIO) -> int:
+    total = 0
+    while part := stream.read(1 << 20):
+        total = zlib.crc32(part, total)
+    return total
+
+
+class _Sink(io.FileIO):
+    """A file that remembers its first error and swallows what comes after it.
+
+    HDF5 that is told of a full disk prints pages and ends the process with a segmentation fault; it
+    must believe that all is well until it has closed the file.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        n_written = 0
+        while self.error is None and n_written < len(view):
+            try:
+                n_written += super().write(view[n_written:])
+            except OSError as error:
+                self.error = error
+        return len(view)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+
+@contextmanager
+def _new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Make an HDF5 file; a write that failed is raised at the end, as OSError."""
+    with _Sink(path, "w+b") as sink:
+        try:
+            with h5py.File(sink, "w") as file:
+                yield file
+        finally:
+            if sink.error is not None:
+                raise sink.error
 
 
 class ShardReader:
@@ -146,6 +258,10 @@ class ShardReader:
                 return np.asarray(file[item_id][name][window])
             except KeyError as error:
                 raise StoreError(f"{self.path}: has no {item_id}/{name}") from error
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path}: {item_id}/{name} is damaged ({error}); delete it and run again"
+                ) from error
 
     def item_attributes(self, item_id: str) -> dict[str, Any]:
         """Read the attributes of one item."""

@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import foley
 from foley.features.audio import RepresentationConfig, to_magnitude
 from foley.models.base import Prediction
-from foley.provenance import file_sha256
+from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.shards import ShardWriter
 from foley.synthesis.config import SynthesisConfig
@@ -115,6 +117,9 @@ def synthesize(
         "classes": list(system.spec.classes),
         "experiment": facts["experiment"],
         "model_sha256": file_sha256(model_path),
+        "representation": representation,
+        "seeds": [base_seed, seed],
+        "code": code_digest([__name__], Path(foley.__file__).parents[1]),
     }
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         every = np.arange(len(examples.rows))
@@ -122,6 +127,8 @@ def synthesize(
             prediction = system.predict(batch, generator)
             for position, index in enumerate(chosen):
                 row = examples.rows[index]
+                if shard.done(row.clip_id):
+                    continue
                 # A class may be missing here, so the model's own order of classes is kept.
                 arrays = _arrays(prediction, position, with_sound=row.split == "test")
                 if "spectrogram" in arrays and "waveform" not in arrays:

@@ -1,11 +1,13 @@
 """The mean sound of each class: what AutoFoley adds its predictions to."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+import foley
 from foley.errors import StoreError
-from foley.provenance import file_sha256
+from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardSet, ShardWriter
 from foley.training.examples import read_clips
 
@@ -35,9 +37,14 @@ def average_class_spectrograms(
     if not rows:
         raise StoreError(f"none of the clips in {', '.join(rows_paths)} has sound features; see failures.tsv")
     shape = shards.read(rows[0].clip_id, "features").shape
-    attributes = {"inputs": [file_sha256(path) for path in (*audio_paths, *rows_paths)]}
+    attributes = {
+        "inputs": [file_sha256(path) for path in (*audio_paths, *rows_paths)],
+        "code": code_digest([__name__], Path(foley.__file__).parents[1]),
+    }
     with ShardWriter(averages_path, attributes) as writer:
         for label in sorted({row.label for row in rows}):
+            if writer.done(label):
+                continue
             ids = [row.clip_id for row in rows if row.label == label and row.split == "train"]
             total = np.zeros(shape, dtype=np.float64)
             for clip_id in ids:

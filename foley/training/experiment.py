@@ -16,7 +16,7 @@ from foley import registry
 from foley.models.base import System
 from foley.provenance import code_digest, config_digest, environment, git_state
 from foley.seeds import derive_seed
-from foley.store.files import atomic_path, write_json
+from foley.store.files import atomic_path, locked, write_json
 from foley.store.shards import ShardReader
 from foley.training.checkpoint import build_system, save_weights, spec_as_json
 from foley.training.config import TrainingConfig
@@ -92,43 +92,45 @@ def train_experiment(
     indices = examples.where("train")
     system.prepare(tuple(values[indices] for values in examples.visual))
     system.to(device)
-    curve: list[dict[str, Any]] = []
-    if system.trained:
+    with locked(model_path):  # a killed run may have left this very training at work
         digest = _state_digest(config, run_seed, [*visual_paths, *audio_paths])
         state_dir = Path(model_path).parent / f"state-{digest}"
         for stale in Path(model_path).parent.glob("state-*"):
             if stale != state_dir:
                 shutil.rmtree(stale)
-        curve = train(
-            system,
-            examples,
-            TrainingConfig(**config["training"]),
-            seed=run_seed,
-            device=device,
-            state_dir=state_dir,
-            score=lambda trained: class_scores(trained, examples, device),
-        )
-    save_weights(system, model_path)
-    with atomic_path(curve_path) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in curve), encoding="utf-8")
-    facts = {
-        "experiment": experiment,
-        "seed": seed,
-        "config": config,
-        "spec": spec_as_json(spec),
-        "n_parameters": system.n_parameters(),
-        "n_train_clips": len(indices),
-        "n_test_clips": len(examples.where("test")),
-        "last_epoch": curve[-1] if curve else {},
-        "pipeline": pipeline,
-        "run": {
-            "seconds": round(time.monotonic() - started, 1),
-            "device": device,
-            "environment": environment(),
-            "git": git_state(Path(foley.__file__).parents[1]),
-        },
-    }
-    write_json(facts_path, facts)
+        curve: list[dict[str, Any]] = []
+        if system.trained:
+            curve = train(
+                system,
+                examples,
+                TrainingConfig(**config["training"]),
+                seed=run_seed,
+                device=device,
+                state_dir=state_dir,
+                score=lambda trained: class_scores(trained, examples, device),
+            )
+        save_weights(system, model_path)
+        with atomic_path(curve_path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in curve), encoding="utf-8")
+        facts = {
+            "experiment": experiment,
+            "seed": seed,
+            "config": config,
+            "spec": spec_as_json(spec),
+            "n_parameters": system.n_parameters(),
+            "n_train_clips": len(indices),
+            "n_test_clips": len(examples.where("test")),
+            "last_epoch": curve[-1] if curve else {},
+            "pipeline": pipeline,
+            "run": {
+                "seconds": round(time.monotonic() - started, 1),
+                "device": device,
+                "environment": environment(),
+                "git": git_state(Path(foley.__file__).parents[1]),
+            },
+        }
+        write_json(facts_path, facts)
+        shutil.rmtree(state_dir, ignore_errors=True)
 
 
 def _first_item(paths: Sequence[str]) -> str:

@@ -3,9 +3,9 @@
 import json
 import logging
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,9 @@ def train(
     seed : int
     device : str
     state_dir : Path
-        States are kept here while the training runs; removed at its end. Its name must tell
-        apart what may not resume from one another (configuration, code, data).
+        States are kept here, the last one too: whoever calls removes the folder once the trained
+        system is stored. Its name must tell apart what may not resume from one another
+        (configuration, code, data).
     score : callable
         Scores the system for the curve; what it says decides nothing.
 
@@ -85,9 +86,8 @@ def train(
             line |= score(system)
         curve.append(line)
         logger.info("%s", json.dumps(line))
-        if (epoch + 1) % config.save_every == 0:
+        if (epoch + 1) % config.save_every == 0 or epoch + 1 == config.epochs:
             _save(system, optimisers, curve, state_dir)
-    shutil.rmtree(state_dir, ignore_errors=True)
     return curve
 
 
@@ -116,7 +116,11 @@ def _resume(
     path = state_dir / "state.pt"
     if not path.is_file():
         return []
-    state = torch.load(path, map_location=device, weights_only=True)
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, OSError, ValueError, EOFError, UnpicklingError) as error:
+        logger.warning("%s: is damaged (%s); training starts from the beginning", path, error)
+        return []
     system.load_state_dict(state["system"])
     for name, optimiser in optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])

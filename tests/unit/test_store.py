@@ -1,5 +1,9 @@
 """Shards survive kills and repeat to the byte; manifests check themselves."""
 
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +24,30 @@ def test_two_writings_are_equal_to_the_byte(tmp_path: Path) -> None:
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
 
 
+class Killed(BaseException):
+    """Stands for a kill: nothing in the library catches it."""
+
+
+def write(target: Path, attributes: dict, items: dict[str, float], end: BaseException | None = None) -> None:
+    """Write items of a shard; raise `end` inside the block."""
+    with ShardWriter(target, attributes) as writer:
+        for name, value in items.items():
+            writer.write(name, {"features": np.full(3, value)})
+        if end is not None:
+            raise end
+
+
+def leave(target: Path, attributes: dict, items: dict[str, float]) -> Path:
+    """Write items of a shard and be killed before its end; give the folder that is left."""
+    with pytest.raises(Killed):
+        write(target, attributes, items, Killed())
+    (partial,) = target.parent.glob(f"{target.stem}.partial-*")
+    return partial
+
+
 def test_a_killed_writer_keeps_its_items(tmp_path: Path) -> None:
     target = tmp_path / "x.h5"
-    killed = ShardWriter(target, {"config": 1})
-    killed.write("a", {"features": np.ones(2)})
+    leave(target, {"config": 1}, {"a": 1})
     assert not target.exists()
     with ShardWriter(target, {"config": 1}) as again:
         assert again.done("a")
@@ -33,19 +57,103 @@ def test_a_killed_writer_keeps_its_items(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_continued_shard_has_the_bytes_of_one_that_was_not_killed(tmp_path: Path) -> None:
+    leave(tmp_path / "killed.h5", {}, {"b": 2, "d": 4})
+    for name in ("killed", "whole"):
+        with ShardWriter(tmp_path / f"{name}.h5", {}) as writer:
+            for item, value in (("a", 1), ("b", 2), ("c", 3), ("d", 4)):
+                if not writer.done(item):
+                    writer.write(item, {"features": np.full(3, value)})
+    assert (tmp_path / "killed.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
 def test_other_settings_start_afresh(tmp_path: Path) -> None:
-    ShardWriter(tmp_path / "x.h5", {"config": 1}).write("a", {"features": np.ones(2)})
-    assert not ShardWriter(tmp_path / "x.h5", {"config": 2}).done("a")
+    leave(tmp_path / "x.h5", {"config": 1}, {"a": 1})
+    with ShardWriter(tmp_path / "x.h5", {"config": 2}) as writer:
+        assert not writer.done("a")
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeros", "empty", "other bytes"])
+def test_a_damaged_item_is_made_again(tmp_path: Path, damage: str) -> None:
+    partial = leave(tmp_path / "x.h5", {}, {"a": 1, "b": 2})
+    item = next(path for path in partial.iterdir() if path.name.startswith("a."))
+    content = item.read_bytes()
+    broken = {
+        "cut": content[: len(content) // 2],
+        "zeros": content[:-512] + bytes(512),
+        "empty": b"",
+        "other bytes": content[:-3] + b"xyz",
+    }
+    item.write_bytes(broken[damage])
+    with ShardWriter(tmp_path / "x.h5", {}) as writer:
+        assert not writer.done("a")
+        assert writer.done("b")
+        writer.write("a", {"features": np.full(3, 1.0)})
+    assert ShardReader(tmp_path / "x.h5").items == ["a", "b"]
 
 
 def test_an_item_killed_half_way_is_not_there(tmp_path: Path) -> None:
-    writer = ShardWriter(tmp_path / "x.h5", {})
-    writer.write("a", {"features": np.ones(2)})
-    (tmp_path / "x.partial-0").mkdir()
-    partial = next(path for path in tmp_path.glob("x.partial-*") if any(path.iterdir()))
-    (partial / "b.part-1.h5").write_bytes(b"half")
-    writer.close()
+    partial = leave(tmp_path / "x.h5", {}, {"a": 1})
+    (partial / "b.0123abcd.part-0123abcd-1-1.h5").write_bytes(b"half")
+    with ShardWriter(tmp_path / "x.h5", {}) as writer:
+        assert not writer.done("b")
     assert ShardReader(tmp_path / "x.h5").items == ["a"]
+
+
+def test_an_item_written_twice_has_its_later_content(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path / "x.h5", {}) as writer:
+        writer.write("a", {"features": np.zeros(2)})
+        writer.write("a", {"features": np.ones(2)})
+    np.testing.assert_array_equal(ShardReader(tmp_path / "x.h5").read("a", "features"), [1, 1])
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "a\nb", "a\0b", "x" * 201, "\ud800"])
+def test_an_item_that_cannot_be_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="cannot name an item"), ShardWriter(tmp_path / "x.h5", {}) as writer:
+        writer.write(name, {})
+    assert {path.name.split(".")[0] for path in tmp_path.iterdir()} <= {"x"}
+
+
+@pytest.mark.parametrize("name", ["-0jRP", "Dog, barking", "雨", ".hidden", "a.h5", "x" * 200])
+def test_any_other_item_name_is_kept(tmp_path: Path, name: str) -> None:
+    leave(tmp_path / "x.h5", {}, {name: 1})
+    with ShardWriter(tmp_path / "x.h5", {}) as writer:
+        assert writer.done(name)
+    assert ShardReader(tmp_path / "x.h5").items == [name]
+
+
+def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
+    target, entered, states = tmp_path / "x.h5", threading.Event(), []
+
+    def write() -> None:
+        entered.set()
+        with ShardWriter(target, {}) as second:
+            states.append(target.exists())
+            second.write("b", {"features": np.ones(1)})
+
+    with ShardWriter(target, {}) as first:
+        thread = threading.Thread(target=write)
+        thread.start()
+        entered.wait()
+        first.write("a", {"features": np.ones(1)})
+    thread.join()
+    assert states == [True], "the second entered before the first had ended"
+    assert ShardReader(target).items == ["b"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_right_to_write_ends_with_the_process_that_has_it(tmp_path: Path) -> None:
+    target = tmp_path / "x.h5"
+    code = (
+        "import os, signal, sys; import numpy as np; from foley.store.shards import ShardWriter\n"
+        "with ShardWriter(sys.argv[1], {}) as writer:\n"
+        "    writer.write('a', {'features': np.ones(1)})\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(target)]).returncode == -signal.SIGKILL
+    with ShardWriter(target, {}) as writer:
+        assert writer.done("a")
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_block_that_fails_leaves_no_shard(tmp_path: Path) -> None:
@@ -100,7 +208,7 @@ def test_rows_come_back(tmp_path: Path) -> None:
     [
         ("0.5", "soon", r"row 2, column time_s"),
         ("time_s", "time", r"columns are"),
-        ("\tgenerated", "", r"row 2 has 5 values"),
+        ("\tgenerated", "", r"row 2 has \d values, expected \d"),
     ],
 )
 def test_a_broken_manifest_says_where(tmp_path: Path, old: str, new: str, message: str) -> None:

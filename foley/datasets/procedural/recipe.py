@@ -6,10 +6,10 @@ from pathlib import Path
 import foley
 from foley.datasets.info import DatasetInfo
 from foley.datasets.procedural.config import ProceduralConfig
-from foley.errors import FoleyError
+from foley.errors import DiskFullError, FoleyError, StoreError
 from foley.media.reasons import OK, Reason
 from foley.provenance import code_digest, config_digest, file_sha256
-from foley.store.files import read_json
+from foley.store.files import read_json, remove_leftovers
 from foley.store.manifests import Event, Medium, Source, encode_path
 from foley.store.shards import shard_of
 
@@ -85,6 +85,7 @@ def fetch(
     # Named after settings and code, so that an edited class module renders anew.
     code = code_digest(["foley.datasets.procedural.make"], Path(foley.__file__).parents[1])
     folder = Path(f"procedural-{config_digest([settings.model_dump(mode='json'), code])}")
+    remove_leftovers(data_dir / folder)
     media, events = [], []
     for source in sources:
         place = folder / source.shard
@@ -103,6 +104,8 @@ def fetch(
                     data_dir / place,
                 )
             truth = read_truth(data_dir / place, source.recording_id)
+        except DiskFullError:
+            raise
         except FoleyError as error:
             media.append(_medium(source, "", "", Reason.RENDER_ERROR, str(error)))
             continue
@@ -124,9 +127,12 @@ def fetch(
 
 def _is_whole(facts_path: Path) -> bool:
     """True when the film that the facts speak of is there, unchanged."""
-    facts = read_json(facts_path)
-    film = facts_path.parent / facts["path"]
-    return film.is_file() and file_sha256(film) == str(facts["sha256"])
+    try:
+        facts = read_json(facts_path)
+        film = facts_path.parent / facts["path"]
+        return film.is_file() and file_sha256(film) == str(facts["sha256"])
+    except (StoreError, KeyError, TypeError):
+        return False
 
 
 def _medium(source: Source, path: str, sha256: str, status: str, detail: str) -> Medium:
