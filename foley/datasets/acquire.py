@@ -1,13 +1,15 @@
 """Acquisition: ask a data set's module what there is, and fetch one shard of it."""
 
+import itertools
 import logging
-from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from foley import registry
 from foley.errors import FoleyError
-from foley.store.manifests import Event, Medium, Source, read_rows, write_rows
+from foley.store.manifests import Event, Medium, Source, iterate_rows, write_rows
+from foley.store.sorting import sorted_rows
 
 logger = logging.getLogger(__name__)
 
@@ -15,7 +17,9 @@ logger = logging.getLogger(__name__)
 def build_sources(
     *, kind: str, settings: dict[str, Any], n_shards: int, data_dir: str, seed: int, sources_path: str
 ) -> None:
-    """Write ``sources.tsv``: every recording that a data set asks for.
+    """Write ``sources.tsv``: every recording that a data set asks for, sorted by id.
+
+    The module may give millions of rows one by one: only some tens of thousands are ever in memory.
 
     Parameters
     ----------
@@ -41,13 +45,26 @@ def build_sources(
     sources = module.list_sources(
         module.Settings.model_validate(settings), n_shards=n_shards, data_dir=Path(data_dir), seed=seed
     )
-    counts = Counter(row.recording_id for row in sources)
-    if twice := [name for name, count in counts.items() if count > 1]:
-        raise FoleyError(
-            f"data set {kind}: {twice[0]} is listed {counts[twice[0]]} times; give each its own id"
-        )
-    write_rows(sources_path, Source, sorted(sources, key=lambda row: row.recording_id))
-    logger.info("%d recordings asked for", len(sources))
+    ordered = sorted_rows(sources, Source, _by_id, folder=Path(f"{sources_path}.sorting"))
+    counter = itertools.count()
+    write_rows(sources_path, Source, _distinct(ordered, kind, counter))
+    logger.info("%d recordings asked for", next(counter))
+
+
+def _by_id(row: Source) -> str:
+    return row.recording_id
+
+
+def _distinct(rows: Iterable[Source], kind: str, counter: Iterator[int]) -> Iterator[Source]:
+    """Pass sorted rows on and count them; an id that comes again is an error."""
+    for recording_id, same in itertools.groupby(rows, key=_by_id):
+        row, *more = same
+        if more:
+            raise FoleyError(
+                f"data set {kind}: {recording_id} is listed {1 + len(more)} times; give each its own id"
+            )
+        next(counter)
+        yield row
 
 
 def download_media(
@@ -75,7 +92,7 @@ def download_media(
         Tables to write: the ledger, and known events in the recording's own time.
     """
     module = registry.load("datasets", kind)
-    sources = [row for row in read_rows(sources_path, Source) if row.shard == shard]
+    sources = list(iterate_rows(sources_path, Source, where={"shard": shard}))
     media, events = module.fetch(
         module.Settings.model_validate(settings), sources, data_dir=Path(data_dir), seed=seed
     )

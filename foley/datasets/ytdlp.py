@@ -249,7 +249,7 @@ def _probed(path: Path, reason: Reason | None = None) -> MediaFacts:
             raise MediaError(Reason.DECODE_ERROR, "holds nothing that is shown or heard")
     except MediaError as error:
         path.unlink(missing_ok=True)
-        said = str(error).removeprefix(f"{path}: ")
+        said = str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
         raise FetchError(reason or error.reason, one_line(f"what came back {said}")) from error
     if facts.cut_off_s > max(_SECTION_TOLERANCE_S, 0.02 * facts.duration_s):
         path.unlink(missing_ok=True)
@@ -393,6 +393,7 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
     def dl(self, name: str, info: Any, subtitle: bool = False, test: bool = False) -> Any:
         """Download one stream; a plain HTTP one is continued where that is safe."""
         self._n_counted.clear()
+        self._pace = (time.monotonic(), 0)
         if info.get("section_start") or info.get("section_end"):
             return super().dl(name, {**info, "ext": "mp4"}, subtitle, test)
         if get_suitable_downloader(dict(info), self.params) is not HttpFD:

@@ -5,7 +5,7 @@ A value never holds a tab or a line break: hostile file names are percent-encode
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
@@ -121,6 +121,25 @@ class Split(Row):
     why: str
 
 
+class Duplicate(Row):
+    """A recording that is a copy of another (``duplicates.tsv``)."""
+
+    recording_id: str
+    like: str  # the other one
+    kind: str  # exact: to the byte; near: encoded anew, scaled, trimmed
+    similarity: float  # share of the sound's fingerprint that agrees
+
+
+class Leak(Row):
+    """A recording published for training that is also in the published test split (``leakage.tsv``)."""
+
+    recording_id: str
+    label: str
+    like: str  # recording of the test split
+    kind: str  # near: a copy of it; group: of the same group, or a copy of such a one
+    action: str  # dropped | reported
+
+
 RowT = TypeVar("RowT", bound=Row)
 
 _CONTROL = re.compile(r"[\x00-\x1f]")
@@ -159,7 +178,7 @@ def read_rows(path: str | Path, kind: type[RowT]) -> list[RowT]:
     return list(iterate_rows(path, kind))
 
 
-def iterate_rows(path: str | Path, kind: type[RowT]) -> Iterator[RowT]:
+def iterate_rows(path: str | Path, kind: type[RowT], *, where: Mapping[str, str] = {}) -> Iterator[RowT]:
     """Read and check a manifest row by row, in memory that does not depend on its length.
 
     Parameters
@@ -167,6 +186,8 @@ def iterate_rows(path: str | Path, kind: type[RowT]) -> Iterator[RowT]:
     path : str or Path
     kind : type
         What a row is.
+    where : mapping of str to str
+        Column to text: rows that hold another text there are passed over, fast, their values unchecked.
 
     Yields
     ------
@@ -184,6 +205,7 @@ def iterate_rows(path: str | Path, kind: type[RowT]) -> Iterator[RowT]:
         raise ManifestError(f"{path}: manifest is missing")
     names = list(kind.model_fields)
     optional = [field.default is None for field in kind.model_fields.values()]
+    wanted = [(names.index(name), text) for name, text in where.items()]
     number = 1
     with path.open(encoding="utf-8", newline="\n") as stream:
         try:
@@ -196,6 +218,8 @@ def iterate_rows(path: str | Path, kind: type[RowT]) -> Iterator[RowT]:
                     raise ManifestError(
                         f"{path}: row {number} has {len(values)} values, expected {len(names)}"
                     )
+                if any(values[index] != text for index, text in wanted):
+                    continue
                 if any(map(_CONTROL.search, values)):
                     raise ManifestError(f"{path}: row {number} holds a control character: {values}")
                 yield kind.model_validate(
