@@ -11,7 +11,7 @@ from foley.datasets.check import CheckConfig, check_medium
 from foley.datasets.procedural import recipe
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.datasets.splits import SplitConfig, assign_splits
-from foley.errors import FoleyError
+from foley.errors import ConfigError, FoleyError
 from foley.preprocess.clipping import ClipConfig, clip_starts, events_in_clip
 from foley.preprocess.denoise import DenoiseConfig, denoise
 from foley.store.manifests import Event, Failure, Medium, Recording, Source, read_rows
@@ -244,3 +244,25 @@ def test_download_media_writes_both_tables(films: Path, tmp_path: Path) -> None:
         found += read_rows(tmp_path / f"{shard}.tsv", Medium)
         assert read_rows(tmp_path / f"{shard}.events.tsv", Event) == []
     assert len(found) == 6
+
+
+def test_a_changed_sound_bank_lists_its_recordings_anew(tmp_path: Path) -> None:
+    bank = tmp_path / "bank"
+    (bank / "clock").mkdir(parents=True)
+    (bank / "clock" / "tick.wav").write_bytes(b"one")
+    settings = recipe.Settings(classes=("clock",), recordings_per_class=2, sound_bank=bank)
+
+    def locations() -> list[str]:
+        listed = recipe.list_sources(settings, n_shards=1, data_dir=tmp_path, seed=0)
+        return [row.location for row in listed]
+
+    before = locations()
+    assert before == locations()
+    (bank / "clock" / "tick.wav").write_bytes(b"two")
+    assert not set(before) & set(locations())
+
+
+def test_a_sound_bank_without_a_class_stops_the_listing(tmp_path: Path) -> None:
+    settings = recipe.Settings(classes=("clock",), recordings_per_class=2, sound_bank=tmp_path)
+    with pytest.raises(ConfigError, match="clock"):
+        recipe.list_sources(settings, n_shards=1, data_dir=tmp_path, seed=0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foley.datasets.procedural.performance import SAMPLE_RATE_HZ, Wave
 from foley.errors import ConfigError, MediaError
+from foley.provenance import config_digest, file_sha256
 
 _ENDINGS = {".wav", ".ogg", ".flac", ".mp3", ".aif", ".aiff"}
 _FOLDERS = {"cutting": ("cutting", "chopping"), "waterfall": ("waterfall", "water")}
@@ -54,6 +55,11 @@ def bank_files(folder: Path, label: str, held_out: bool) -> list[Path]:
             return chosen or files
     wanted = " or ".join(str(folder / name) for name in names)
     raise ConfigError(f"sound_bank: no recordings in {wanted}; put {', '.join(sorted(_ENDINGS))} files there")
+
+
+def bank_digest(folder: Path, label: str, held_out: bool) -> str:
+    """Digest of the names and contents of :func:`bank_files`; raises what it raises."""
+    return config_digest([[path.name, file_sha256(path)] for path in bank_files(folder, label, held_out)])
 
 
 def open_bank(

@@ -43,21 +43,39 @@ def list_sources(settings: ProceduralConfig, *, n_shards: int, data_dir: Path, s
     -------
     list of Source
         Recordings made from held-out parts are the published test split.
+
+    Raises
+    ------
+    ConfigError
+        If a sound bank is configured and lacks a class.
     """
     from foley.datasets.procedural.make import list_recordings
 
+    banks = {
+        (label, held_out): _bank_option(settings, label, held_out)
+        for _, label, _, held_out in list_recordings(settings)
+    }
     return [
         Source(
             recording_id=recording_id,
             label=label,
             shard=shard_of(recording_id, n_shards),
             origin="procedural",
-            location=f"seed={own_seed};held_out={held_out}",
+            location=f"seed={own_seed};held_out={held_out}{banks[label, held_out]}",
             split="test" if held_out else "train",
             licence="Apache-2.0 (made by code)",
         )
         for recording_id, label, own_seed, held_out in list_recordings(settings)
     ]
+
+
+def _bank_option(settings: ProceduralConfig, label: str, held_out: bool) -> str:
+    """Digest of the recordings of a sound bank that a class may use, as a generator argument."""
+    from foley.datasets.procedural.bank import bank_digest
+
+    if settings.sound_bank is None:
+        return ""
+    return f";bank={bank_digest(settings.sound_bank, label, held_out)}"
 
 
 def fetch(
@@ -88,9 +106,9 @@ def fetch(
     remove_leftovers(data_dir / folder)
     media, events = [], []
     for source in sources:
-        place = folder / source.shard
-        facts_path = data_dir / place / f"{source.recording_id}.json"
         options = dict(part.split("=") for part in source.location.split(";"))
+        place = folder / options.get("bank", "") / source.shard
+        facts_path = data_dir / place / f"{source.recording_id}.json"
         try:
             if facts_path.is_file() and _is_whole(facts_path):
                 facts = read_json(facts_path)
