@@ -11,9 +11,10 @@ import foley
 from foley.errors import MediaError
 from foley.features.onsets import OnsetConfig, detect_onsets
 from foley.media.audio import fit_length
+from foley.media.paths import media_path
 from foley.media.video import frame_times
 from foley.provenance import code_digest, file_sha256
-from foley.store.manifests import Clip, Event, Recording, Split, decode_path, read_rows, write_rows
+from foley.store.manifests import Clip, Event, Recording, Split, read_rows, write_rows
 from foley.store.shards import ShardReader, ShardWriter
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ def cut_shard(
                 logger.warning("%s left out: no split or no sound", recording.recording_id)
                 continue
             try:
-                times_s = frame_times(Path(data_dir) / decode_path(recording.path))
+                times_s = frame_times(media_path(data_dir, recording.path))
             except MediaError as error:
                 logger.warning("%s left out: %s", recording.recording_id, error)
                 continue

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 import foley
 from foley.errors import MediaError
 from foley.media.audio import read_audio
+from foley.media.paths import media_path
 from foley.provenance import code_digest, file_sha256
-from foley.store.manifests import Recording, decode_path, read_rows
+from foley.store.manifests import Recording, read_rows
 from foley.store.shards import ShardWriter
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def denoise_shard(
                 continue
             try:
                 waveform = read_audio(
-                    Path(data_dir) / decode_path(row.path), sample_rate_hz, duration_s=row.duration_s
+                    media_path(data_dir, row.path), sample_rate_hz, duration_s=row.duration_s
                 )
             except MediaError as error:
                 logger.warning("%s left out: %s", row.recording_id, error)

@@ -21,10 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field
 import foley
 from foley.errors import FoleyError, MediaError
 from foley.media.ffmpeg import file_url, run_ffmpeg
+from foley.media.paths import media_path
 from foley.media.video import read_frames
 from foley.preprocess.flow import Picture, between, blend, estimate, one_thread
 from foley.provenance import code_digest, file_sha256
-from foley.store.manifests import decode_path
 from foley.store.shards import ShardReader, ShardWriter
 
 logger = logging.getLogger(__name__)
@@ -289,7 +289,7 @@ def clip_frames(
         If the raw file cannot be decoded.
     """
     frames, times_s = read_clip(
-        path=Path(data_dir) / decode_path(attributes["path"]),
+        path=media_path(data_dir, attributes["path"]),
         start_s=attributes["start_s"],
         duration_s=attributes["duration_s"],
         size_px=size_px,

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from foley.errors import ConfigError, MediaError
+from foley.media.paths import media_path
 from foley.media.video import read_frames
 from foley.metrics.base import Score
 from foley.metrics.evaluate import read_score
@@ -20,7 +21,7 @@ from foley.report.config import ReportConfig
 from foley.report.measured import Measured
 from foley.report.tables import read_paper
 from foley.store.files import atomic_path
-from foley.store.manifests import Clip, Event, decode_path, read_rows
+from foley.store.manifests import Clip, Event, read_rows
 from foley.store.shards import ShardReader, ShardSet
 
 _DPI = 100
@@ -147,8 +148,8 @@ def contact_sheet(paths: RunPaths, n_clips: int = 2, frames_per_clip: int = 3, s
 
 
 def _show_frames(places: Sequence[Axes], clip: Clip, middle_s: float, data_dir: Path, size_px: int) -> None:
-    path = data_dir / decode_path(clip.path)
     try:
+        path = media_path(data_dir, clip.path)
         frames, times_s = read_frames(
             path, start_s=clip.start_s, end_s=clip.start_s + clip.duration_s, size_px=size_px
         )
