@@ -27,6 +27,7 @@ rule download_media:
     """Fetch or make the raw files of one shard; keep a ledger of what failed."""
     input:
         sources="results/{dataset}/sources.tsv",
+        again=asked_again,
     output:
         media="results/{dataset}/media/{shard}.tsv",
         events="results/{dataset}/media/{shard}.events.tsv",

@@ -78,6 +78,12 @@ def dataset_code(rule_name):
     return of
 
 
+def asked_again(wildcards):
+    """Note of ``foley retry`` that a shard's failures are to be asked for again, if there is one."""
+    note = f"results/{wildcards.dataset}/media/{wildcards.shard}.again"
+    return [note] if Path(note).exists() else []
+
+
 def backbone_code(wildcards):
     network = CONFIG.backbones[wildcards.backbone].network
     return stage_code(
