@@ -92,6 +92,25 @@ def plan(
     print_plan(config, recordings=recordings, cores=cores, benchmarks=benchmarks)
 
 
+@app.command()
+def retry(
+    dataset: Annotated[
+        str | None, typer.Option(help="Name of the data set; by default the configured one.")
+    ] = None,
+    reasons: Annotated[
+        str, typer.Option(help="Reason codes, with commas; see the column reason of failures.tsv.")
+    ] = "network,rate_limit",
+    config: Annotated[list[Path], typer.Option(help="config.yaml; again for each overlay, in order.")] = [  # noqa: B006
+        Path("config.yaml")
+    ],
+    results: Annotated[Path, typer.Option(help="Folder of the run's results.")] = Path("results"),
+) -> None:
+    """Let the next run ask again for recordings that could not be had."""
+    from foley.cli.retrying import print_retry
+
+    print_retry(config, dataset=dataset, reasons=reasons, results=results)
+
+
 @app.command("results-page")
 def results_page(
     results: Annotated[Path, typer.Option(help="Folder of a finished run.")] = Path("results"),
