@@ -11,7 +11,8 @@ configfile: f"{workflow.basedir}/config.yaml"
 include: "rules/common.smk"
 include: "rules/acquire.smk"
 include: "rules/prepare.smk"
-include: "rules/picture.smk"
+include: "rules/picture_streamed.smk" if CONFIG.picture.stream else "rules/picture.smk"
+include: "rules/flow.smk"
 include: "rules/features.smk"
 include: "rules/train.smk"
 include: "rules/make.smk"
@@ -29,3 +30,4 @@ rule all:
         tables="results/tables",
         figures=figure_files(),
         report="results/report.html",
+        check=f"results/{DATASET}/check.html",

@@ -24,6 +24,14 @@ RUNS = [
     (name, seed) for name, entry in CONFIG.experiments.items() for seed in entry.seeds
 ]
 GPU = 1 if CONFIG.device == "cuda" else 0
+WANTED = sorted(
+    {name for entry in CONFIG.experiments.values() for name in entry.visual}
+)
+STREAMED = {
+    interpolation: [name for name in WANTED if name.split("/")[1] == interpolation]
+    for interpolation in sorted({name.split("/")[1] for name in WANTED})
+}
+"""Visual features that experiments want, by the interpolation that they share."""
 
 
 def claim_folder():
@@ -38,6 +46,7 @@ wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     shard=r"\d{3}",
     interpolation="|".join(CONFIG.interpolations),
+    flow="|".join(CONFIG.flows),
     kind="frames|spacetime",
     backbone="|".join(CONFIG.backbones),
     representation="|".join(CONFIG.representations),
@@ -208,22 +217,18 @@ def experiment_pipeline(wildcards):
     return CONFIG.pipeline(wildcards.experiment)
 
 
-def images_of(wildcards):
-    """Pixel shard of the wanted kind, or the clips themselves when pixels are streamed."""
-    if CONFIG.picture.stream:
-        return f"results/{wildcards.dataset}/clips/{wildcards.shard}.h5"
-    return f"results/{wildcards.dataset}/{wildcards.kind}/{wildcards.interpolation}/{wildcards.shard}.h5"
+def streamed_jobs(features):
+    """Network and kind of pictures of each feature that is made in one streamed job."""
+    jobs = []
+    for feature in features:
+        backbone, _, kind = feature.split("/")
+        settings = CONFIG.backbones[backbone].model_dump(mode="json")
+        jobs.append({"backbone": settings, "kind": kind})
+    return jobs
 
 
-def picture_settings(wildcards):
-    """What the streamed route needs to make the pictures itself; empty where they are read."""
-    if not CONFIG.picture.stream:
-        return {}
-    return {
-        "interpolation": CONFIG.interpolations[wildcards.interpolation].model_dump(
-            mode="json"
-        ),
-        "spacetime": CONFIG.spacetime.model_dump(mode="json"),
-        "size_px": CONFIG.picture.size_px,
-        "data_dir": CONFIG.data_dir,
-    }
+def streamed_code(features):
+    """Digest of the streamed route and of the networks that its features take."""
+    networks = {CONFIG.backbones[feature.split("/")[0]].network for feature in features}
+    modules = [registry.module_name("backbones", name) for name in sorted(networks)]
+    return stage_code("stream_visual_features", *modules)

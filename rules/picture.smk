@@ -1,10 +1,11 @@
-"""Picture: interpolated frames and space-time images of one shard, kept only while needed.
+"""Picture, stage by stage: frames, space-time images, and the features of a CNN.
 
 Reads   results/{dataset}/clips/{shard}.h5, raw files
-Writes  results/{dataset}/{frames,spacetime}/{interpolation}/{shard}.h5 (temporary)
+Writes  results/{dataset}/{frames,spacetime}/{interpolation}/{shard}.h5 (temporary),
+        features/visual/{backbone}/{interpolation}/{kind}/{shard}.h5
 
 Later picture stages have the higher priority, so that a shard's pixels are used up before the
-next shard's are made.
+next shard's are made. With picture.stream, picture_streamed.smk takes this file's place.
 """
 
 
@@ -48,3 +49,28 @@ rule make_spacetime_images:
         code=stage_code("make_spacetime_images"),
     script:
         "../workflow_scripts/make_spacetime_images.py"
+
+
+rule extract_visual_features:
+    """Run one CNN over the pictures of one shard."""
+    input:
+        images="results/{dataset}/{kind}/{interpolation}/{shard}.h5",
+    output:
+        features="results/{dataset}/features/visual/{backbone}/{interpolation}/{kind}/{shard}.h5",
+    log:
+        "results/logs/extract_visual_features/{dataset}/{backbone}/{interpolation}/{kind}/{shard}.log",
+    benchmark:
+        "results/benchmarks/extract_visual_features/{dataset}/{backbone}/{interpolation}/{kind}/{shard}.tsv"
+    priority: 3
+    conda:
+        "../envs/foley.yaml"
+    threads: CONFIG.threads_per_job
+    resources:
+        gpu=GPU,
+    params:
+        config=settings("backbones", "backbone"),
+        n_threads=CONFIG.threads_per_job,
+        device=CONFIG.device,
+        code=backbone_code,
+    script:
+        "../workflow_scripts/extract_visual_features.py"

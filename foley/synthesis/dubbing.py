@@ -426,7 +426,7 @@ def window_features(
     -------
     tuple of ndarray of float16, each (n_steps, dim)
         One for each of the model's inputs; the numbers are those of
-        :func:`foley.features.visual.extract_streamed`.
+        :func:`foley.features.streaming.extract_streamed`.
     """
     duration_s = dubber.system.spec.duration_s
     made: dict[str, Picture] = {}

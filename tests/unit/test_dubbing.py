@@ -10,7 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from foley.errors import ConfigError, MediaError, StoreError
-from foley.features.visual import extract_streamed
+from foley.features.streaming import extract_streamed
 from foley.media.audio import write_wav
 from foley.media.ffmpeg import probe
 from foley.preprocess.interpolation import read_clip

@@ -13,14 +13,8 @@ from safetensors.torch import save_file
 from foley import registry
 from foley.errors import ConfigError, StoreError
 from foley.features.backbones import base
-from foley.features.visual import (
-    BackboneConfig,
-    FeatureJob,
-    extract_shard,
-    extract_streamed,
-    extract_streamed_together,
-    load_backbone,
-)
+from foley.features.streaming import FeatureJob, PictureSource, extract_streamed, extract_streamed_together
+from foley.features.visual import BackboneConfig, extract_shard, load_backbone
 from foley.preprocess.interpolation import InterpolationConfig, interpolate_shard
 from foley.preprocess.spacetime import SpacetimeConfig, make_shard
 from foley.provenance import file_sha256
@@ -219,7 +213,7 @@ def test_streamed_features_are_those_of_the_files(films):
         path = films / f"streamed_{kind}.h5"
         extract_streamed(**arguments, kind=kind, config=LITE, features_path=path)
     jobs = [FeatureJob(LITE, kind, films / f"together_{kind}.h5") for kind in kinds]
-    extract_streamed_together(**arguments, jobs=jobs)
+    extract_streamed_together(PictureSource(**arguments), jobs)
     for kind in kinds:
         files = ShardReader(films / f"files_{kind}.h5")
         assert files.items == ["a_00", "a_01"]

@@ -181,11 +181,15 @@ class PooledNetwork(nn.Module):
         self.register_buffer("spread", torch.tensor(spread).view(1, 3, 1, 1))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Features of pictures: uint8 RGB (batch, h, w, 3) to float32 (batch, dim)."""
+        """Features of pictures: uint8 RGB (batch, h, w, 3) to float32 (batch, dim).
+
+        The trunk may be in half precision; what surrounds it stays in float32.
+        """
         x = (pictures.permute(0, 3, 1, 2).float() - self.mean) / self.spread
         if self.reverse_channels:
             x = x.flip(1)
-        features: torch.Tensor = self.trunk(x).mean(dim=(2, 3))
+        dtype = next(self.trunk.parameters()).dtype
+        features: torch.Tensor = self.trunk(x.to(dtype)).float().mean(dim=(2, 3))
         return features
 
 
