@@ -30,6 +30,9 @@ class Page:
     cut_after: int | None = None
     stall_after: int | None = None
     drip: bool = False
+    cookie: str = ""
+    shift: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
     n_faults: int = 1_000_000
 
 
@@ -105,6 +108,8 @@ def _handler(server: Loopback) -> type[BaseHTTPRequestHandler]:
                 return self._answer(path, *early)
             if page.location:
                 return self._answer(path, 302, {"Location": page.location})
+            if page.cookie not in self.headers.get("Cookie", ""):
+                return self._answer(path, 403, {})
             with server.lock:
                 server.n_active += 1
                 server.most_active = max(server.most_active, server.n_active)
@@ -127,7 +132,7 @@ def _handler(server: Loopback) -> type[BaseHTTPRequestHandler]:
             wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             first, last = 0, len(page.content) - 1
             if wanted and page.ranges:
-                first, last = int(wanted[1]), min(int(wanted[2] or last), last)
+                first, last = max(0, int(wanted[1]) - page.shift), min(int(wanted[2] or last), last)
                 if first > last:
                     return self._answer(path, 416, {"Content-Range": f"bytes */{len(page.content)}"})
             partial = bool(wanted and page.ranges)
@@ -140,6 +145,8 @@ def _handler(server: Loopback) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Accept-Ranges", "bytes")
             if partial:
                 self.send_header("Content-Range", f"bytes {first}-{last}/{len(page.content)}")
+            for name, value in page.headers.items():
+                self.send_header(name, value)
             if page.etag:
                 self.send_header("ETag", page.etag)
             self.end_headers()

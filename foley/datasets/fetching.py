@@ -23,7 +23,7 @@ from foley.datasets.ledger import (
     read_entry,
     write_entry,
 )
-from foley.datasets.ytdlp import FetchError, Order, disk_full, fetch_file, one_line
+from foley.datasets.ytdlp import FetchError, Order, check_address, disk_full, fetch_file, one_line
 from foley.errors import FoleyError
 from foley.media.reasons import OK, Reason
 from foley.provenance import file_sha256
@@ -146,7 +146,11 @@ class Fetcher:
         self._clear_other(order, work)
         n_before = before.n_attempts if before is not None else 0
         generator = numpy_generator(self._seed, "download", source.recording_id)
-        host = urlsplit(order.url).netloc if "//" in order.url else ""
+        try:
+            check_address(order.url)
+        except FetchError as error:
+            return self._give_up(source, error, place, work, n_before)
+        host = urlsplit(order.url).netloc
         attempt = 0
         while True:
             attempt += 1

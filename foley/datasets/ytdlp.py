@@ -172,6 +172,7 @@ def fetch_file(
     Parameters
     ----------
     order : Order
+        Its address has passed :func:`check_address`.
     folder : Path
         Belongs to this order alone; nothing is written outside.
     config : DownloadConfig
@@ -194,7 +195,6 @@ def fetch_file(
     DiskFullError
         When there is no room.
     """
-    check_address(order.url)
     if order.is_section and not config.whole_files:
         try:
             return _fetch_section(order, folder / "section", config, cookies, on_bytes)
