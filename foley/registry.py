@@ -13,6 +13,12 @@ REGISTRY: dict[str, dict[str, str]] = {
     "datasets": {
         "procedural": "foley.datasets.procedural.recipe",
         "folder": "foley.datasets.folder",
+        "afd": "foley.datasets.afd",
+        "vegas": "foley.datasets.vegas",
+        "vas": "foley.datasets.vas",
+        "greatest_hits": "foley.datasets.greatest_hits",
+        "audioset": "foley.datasets.audioset",
+        "youtube8m": "foley.datasets.youtube8m",
     },
     "backbones": {
         "efficientnet_lite0": "foley.features.backbones.efficientnet_lite0",
@@ -27,6 +33,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "frame_sequence": "foley.models.frame_sequence",
         "frame_relation": "foley.models.frame_relation",
         "recorded": "foley.models.recorded",
+        "regnet": "foley.models.regnet",
     },
     "metrics": {
         "accuracy": "foley.metrics.accuracy",

@@ -74,6 +74,21 @@ def doctor() -> None:
 
 
 @app.command()
+def datasets(
+    name: Annotated[
+        str | None, typer.Argument(help="One data set: an entry of the configuration, or a kind.")
+    ] = None,
+    config: Annotated[list[Path], typer.Option(help="config.yaml; again for each overlay, in order.")] = [  # noqa: B006
+        Path("config.yaml")
+    ],
+) -> None:
+    """List the data sets, or tell everything about one: source, licence, files, whether they are there."""
+    from foley.cli.datasets_cmd import print_datasets
+
+    print_datasets(config, name=name)
+
+
+@app.command()
 def plan(
     config: Annotated[list[Path], typer.Argument(help="config.yaml and overlays, in order.")] = [  # noqa: B006
         Path("config.yaml")

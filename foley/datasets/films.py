@@ -4,10 +4,11 @@ import glob
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from foley.errors import FoleyError
+from foley.media.ffmpeg import shown
 from foley.media.reasons import OK, Reason
 from foley.provenance import file_sha256
 from foley.store.manifests import Medium, Source, decode_path, encode_path
@@ -193,31 +194,72 @@ def data_root(path: str, data_dir: Path, name: str) -> Path:
     return (Path(path).expanduser() if path else data_dir / name).resolve()
 
 
-def split_by_list(names: Sequence[str], where: str, tests: set[str], trains: set[str]) -> dict[str, str]:
-    """Split of every name by two published lists.
-
-    Parameters
-    ----------
-    names : sequence of str
-        What is on the disk.
-    where : str
-        For the messages.
-    tests, trains : set of str
-        What the lists name.
-
-    Returns
-    -------
-    dict of str to str
-        Name to ``train`` or ``test``; a name that no list has is left out, with a warning.
+def read_names(path: Path) -> list[str]:
+    """Read a list of one name a line; empty lines are left out.
 
     Raises
     ------
     FoleyError
-        If both lists name the same recording.
+        If it is not UTF-8 text.
     """
-    if both := sorted(tests & trains):
-        raise FoleyError(f"{where}: {both[0]!r} is in the training and in the test list; correct one of them")
-    found = {name: "test" if name in tests else "train" for name in names if name in tests or name in trains}
-    if n_left := len(names) - len(found):
-        logger.warning("%s: %d films are in no list and are left out", where, n_left)
-    return found
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise FoleyError(f"{shown(path)}: is not UTF-8 text ({error}); fetch the list again") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def published_split(train: Iterable[str], test: Iterable[str], where: Path) -> dict[str, str]:
+    """Split of every name of two published lists.
+
+    Parameters
+    ----------
+    train, test : iterable of str
+        Names of films without their ending.
+    where : Path
+        The test list, for the message.
+
+    Returns
+    -------
+    dict of str to str
+        Name to ``train`` or ``test``, in the order of the lists.
+
+    Raises
+    ------
+    FoleyError
+        If a name could leave a folder, or both lists have it.
+    """
+    split_of = dict.fromkeys(train, "train")
+    for name in test:
+        if split_of.setdefault(name, "test") != "test":
+            raise FoleyError(f"{shown(where)}: {name!r} is in the training list too; correct one of them")
+    if odd := [name for name in split_of if "/" in name or not name.isprintable()]:
+        raise FoleyError(f"{shown(where)} or its training list: {odd[0]!r} is no film name; correct the line")
+    return split_of
+
+
+def by_lists(
+    there: Mapping[str, Path], split_of: Mapping[str, str], folder: Path, ending: str = ".mp4"
+) -> list[tuple[str, Path, str]]:
+    """Put published lists and the films of a folder together.
+
+    Parameters
+    ----------
+    there : mapping of str to Path
+        Name to film.
+    split_of : mapping of str to str
+        What the lists say.
+    folder : Path
+        Where a film should be that is not there.
+    ending : str
+        How its name would end.
+
+    Returns
+    -------
+    list of (str, Path, str)
+        Name, file and split of everything the lists name, also of what is not there: it becomes
+        ``missing_file``. Films in no list are left out, with a warning.
+    """
+    if n_left := len(there.keys() - split_of.keys()):
+        logger.warning("%s: %d films are in no list and are left out", shown(folder), n_left)
+    return [(name, there.get(name, folder / (name + ending)), split) for name, split in split_of.items()]

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     CHANGED = "changed"
     DUPLICATE = "duplicate"
     NOT_MEDIA = "not_media"
+    BAD_ANNOTATION = "bad_annotation"
     DECODE_ERROR = "decode_error"
     # What is in it
     NO_VIDEO = "no_video"
@@ -72,6 +73,7 @@ _CURES = {
     Reason.CHANGED: "the file is not the one that was acquired; run the acquisition again",
     Reason.DUPLICATE: "remove one of the two; the first by name was kept",
     Reason.NOT_MEDIA: "replace it by an audio or video file; the content decides, not the ending",
+    Reason.BAD_ANNOTATION: "correct the annotation file that the detail names",
     Reason.DECODE_ERROR: "fetch the file again or re-encode it",
     Reason.NO_VIDEO: "use a file with a moving picture",
     Reason.NO_AUDIO: "use a file with sound",
