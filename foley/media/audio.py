@@ -18,7 +18,8 @@ Waveform = NDArray[np.float32]
 
 _JUMP_S = 0.025
 """Time stamps that wander less than this are rounding (Matroska counts milliseconds), not gaps."""
-_LONGEST_GAP_S = 600.0
+_MOST_SILENCE_S = 600.0
+"""Gaps in the time stamps are filled up to here, all together: a forged file must not fill the memory."""
 _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _HALF_POWER = float(np.sqrt(0.5))
 _WAVE_ORDER = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
@@ -76,6 +77,7 @@ def _pieces(
 ) -> Iterator[Waveform]:
     """Give mono pieces that laid end to end form the track from time 0."""
     position = 0  # samples given so far
+    n_silent = 0
     started = False
     for frame in frames:
         if frame.sample_rate != rate_hz:
@@ -87,15 +89,17 @@ def _pieces(
             time_s = float(frame.pts * frame.time_base)
             zero_s = time_s if zero_s is None else zero_s
             ahead = round((time_s - zero_s) * rate_hz) - position
-            if ahead > _LONGEST_GAP_S * rate_hz:
+            if n_silent + ahead > _MOST_SILENCE_S * rate_hz:
+                missing_s = (n_silent + ahead) / rate_hz
                 raise MediaError(
                     Reason.DECODE_ERROR,
-                    f"{shown(path)}: its sound jumps ahead by {ahead / rate_hz:.0f} s; re-encode it",
+                    f"{shown(path)}: {missing_s:.0f} s of its sound are missing; re-encode it",
                 )
             if not started or abs(ahead) > _JUMP_S * rate_hz:
                 if ahead > 0:
                     yield np.zeros(ahead, dtype=np.float32)
                     position += ahead
+                    n_silent += ahead
                 elif ahead < 0:
                     mono = mono[-ahead:]
         # Pieces wholly before time 0 keep `started` false, so the first sample that is heard is placed

@@ -45,6 +45,8 @@ _SECTION_CODECS = {
     **{"vf": "pad=ceil(iw/2)*2:ceil(ih/2)*2", "c:a": "aac", "b:a": "192k"},
 }
 _MOST_RATE_HZ = 384_000
+_MOST_PIXELS = 1 << 27
+"""Of one picture, four times what 8K has: a few bytes can ask for a picture that fills the memory."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,9 @@ def picture_stream(container: Any) -> Any:
     """
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
-            _decodable(container, stream).codec_context.thread_count = 1  # jobs already fill the cores
+            decoder = _decodable(container, stream).codec_context
+            decoder.thread_count = 1  # jobs already fill the cores
+            decoder.options = {**decoder.options, "max_pixels": str(_MOST_PIXELS)}
             return stream
     return None
 

@@ -1,5 +1,6 @@
 """Where a manifest's row says that a raw file is, and whether it may be there."""
 
+import os
 from pathlib import Path
 
 from foley.errors import MediaError
@@ -44,7 +45,8 @@ def media_path(data_dir: str | Path, encoded: str) -> Path:
                 Reason.UNSAFE_PATH, f"{shown(path)}: leaves the data folder; correct the manifest"
             )
     full = Path(data_dir) / path
-    if not full.resolve().is_relative_to(Path(data_dir).resolve()):
+    # Not Path.resolve, which takes offence at links that go round in a circle.
+    if not Path(os.path.realpath(full)).is_relative_to(os.path.realpath(data_dir)):
         raise MediaError(
             Reason.UNSAFE_PATH,
             f"{shown(path)}: is behind a link that leaves the data folder; copy it into the folder, or make "
