@@ -23,12 +23,15 @@ from foley.features.visual import BackboneConfig, feature_frames
 from foley.preprocess.clipping import ClipConfig
 from foley.preprocess.denoise import DenoiseConfig
 from foley.preprocess.interpolation import InterpolationConfig, kept_frames, target_times
+from foley.preprocess.optical_flow import FlowConfig
 from foley.preprocess.spacetime import SpacetimeConfig, frames_needed
 from foley.report.config import ReportConfig
 from foley.training.config import ExperimentConfig
 from foley.training.sound_classifier_config import SoundClassifierConfig
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+_NAMED = ("datasets", "interpolations", "flows", "backbones", "representations", "experiments", "metrics")
+"""Blocks whose entries have names."""
 
 
 class _Block(BaseModel):
@@ -74,6 +77,8 @@ class Config(_Block):
     clips: ClipConfig = ClipConfig()
     picture: PictureConfig = PictureConfig()
     interpolations: dict[str, InterpolationConfig]
+    flows: dict[str, FlowConfig] = Field(default_factory=dict)
+    """Optical flow; made only where something asks for it."""
     spacetime: SpacetimeConfig = SpacetimeConfig()
     backbones: dict[str, BackboneConfig]
     representations: dict[str, RepresentationConfig]
@@ -84,7 +89,7 @@ class Config(_Block):
 
     @model_validator(mode="after")
     def _names_fit(self) -> "Config":
-        for block in ("datasets", "interpolations", "backbones", "representations", "experiments", "metrics"):
+        for block in _NAMED:
             for name in getattr(self, block):
                 if not _NAME.match(name):
                     raise ValueError(f"{block}.{name}: a name holds lower-case letters, digits and _ only")
@@ -218,9 +223,8 @@ def _inherited(experiments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without_removed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Drop the named entries, and rows of tables, that an overlay sets to null: so it removes them."""
-    blocks = ("datasets", "interpolations", "backbones", "representations", "experiments", "metrics")
     kept = dict(values)
-    for block in blocks:
+    for block in _NAMED:
         if isinstance(kept.get(block), Mapping):
             kept[block] = {name: entry for name, entry in kept[block].items() if entry is not None}
     report = kept.get("report")
