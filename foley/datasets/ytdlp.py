@@ -403,7 +403,9 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
             self._sort_out(Path(name), self._part)
             if self._part.exists():
                 self._n_counted[str(self._part)] = self._part.stat().st_size
-            return super().dl(name, info, subtitle, test)
+            answer = super().dl(name, info, subtitle, test)
+            _check_length(Path(name), _facts_path(self._part))
+            return answer
         finally:
             self._part = None
 
@@ -429,20 +431,13 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
         return response
 
     def checked(self, done: Any) -> Path:
-        """Find the file that came back, and count its bytes where the server said how many."""
+        """Find the file that came back."""
         downloads = done.get("requested_downloads") or [{}]
-        name = downloads[0].get("filepath")
-        if not name or not Path(name).is_file():
-            raise FetchError(Reason.NETWORK, "no file came back")
-        path = Path(name)
+        path = Path(downloads[0].get("filepath") or self._folder / "nothing")
         if path.is_symlink() or not path.resolve().is_relative_to(self._folder.resolve()):
             raise FetchError(Reason.UNSAFE_PATH, "the file was put outside its folder")
-        facts_path = _facts_path(Path(f"{name}.part"))
-        total = read_json(facts_path).get("total") if facts_path.is_file() else None
-        if total is not None and path.stat().st_size != total:
-            n_bytes = path.stat().st_size
-            path.unlink()
-            raise FetchError(Reason.NETWORK, f"{n_bytes} bytes came of {total} that the server promised")
+        if not path.is_file():
+            raise FetchError(Reason.NETWORK, "no file came back")
         return path
 
     def _sort_out(self, name: Path, part: Path) -> None:
@@ -503,6 +498,15 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
             raise FetchError(Reason.NETWORK, f"stalled: {arrived} bytes in {waited_s:.0f} s")
         else:
             self._pace = (time.monotonic(), 0)
+
+
+def _check_length(path: Path, facts_path: Path) -> None:
+    """Compare a finished stream with what the server promised; yt-dlp forgives 100 bytes."""
+    total = read_json(facts_path).get("total") if facts_path.is_file() else None
+    if total is not None and path.is_file() and path.stat().st_size != total:
+        n_bytes = path.stat().st_size
+        path.unlink()
+        raise FetchError(Reason.NETWORK, f"{n_bytes} bytes came of {total} that the server promised")
 
 
 def _facts_path(part: Path) -> Path:
