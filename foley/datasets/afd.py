@@ -114,11 +114,9 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
         own = [local_source(film, label, n_shards=n_shards, licence=settings.licence) for film in films]
         own += [source for source in listed if source.label == slug(label)]
         if not own:
-            raise missing(
-                root,
-                [NeededFile((f"{names[0]}/*.mp4",), f"films of the class {label}", _ASK), _LIST],
-                "or leave the class out of settings.classes",
-            )
+            patterns = (f"{names[0]}/*.mp4", *(f"{label} in {name}" for name in _LIST.patterns))
+            needed = NeededFile(patterns, f"films of the class {label}", _ASK)
+            raise missing(root, needed, "leave the class out of settings.classes")
         sources += own[: settings.most_per_class]
     return sources
 
@@ -126,7 +124,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
 def _list_path(settings: Settings, root: Path) -> Path | None:
     if settings.films:
         if not (root / settings.films).is_file():
-            raise missing(root, [NeededFile((settings.films,), _LIST.what, _ASK)])
+            raise missing(root, NeededFile((settings.films,), _LIST.what, _ASK))
         return root / settings.films
     return _LIST.find(root)
 

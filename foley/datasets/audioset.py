@@ -132,7 +132,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
     names = _class_names(root, settings.with_children)
     for name in settings.lists:
         if not (root / f"{name}_segments.csv").is_file():
-            raise missing(root, [_LISTS[name]], f"or leave {name} out of settings.lists")
+            raise missing(root, _LISTS[name], f"leave {name} out of settings.lists")
     classes = {slug(label): of for label, of in settings.classes.items()}
     subset = Subset(
         wanted=names.wanted(classes, with_children=settings.with_children),
@@ -148,10 +148,10 @@ def _class_names(root: Path, with_children: bool) -> ClassNames:
     if (root / "ontology.json").is_file():
         return read_ontology(root / "ontology.json")
     if with_children:
-        raise missing(root, [_ONTOLOGY], "or set with_children: false and use class_labels_indices.csv")
+        raise missing(root, _ONTOLOGY, "set with_children: false and use class_labels_indices.csv")
     if (root / "class_labels_indices.csv").is_file():
         return read_class_labels(root / "class_labels_indices.csv")
-    raise missing(root, [_NAMES, _ONTOLOGY])
+    raise missing(root, _NAMES)
 
 
 def _sources(root: Path, lists: tuple[str, ...], subset: Subset, n_shards: int) -> Iterator[Source]:

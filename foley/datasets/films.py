@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".ts")
 """Endings of the files that count as films."""
 _PLACES = ("{name}/videos", "videos/{name}", "{name}")
-_WRAPPERS = ("", "*/", "*/*/")
+_WRAPPERS = ("", "*/", "*/*/", "*/*/*/")
 
 
 def list_films(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
@@ -48,7 +48,7 @@ def class_folder(root: Path, names: Iterable[str]) -> Path | None:
     """Find the folder of a class, however deep its archive has put it.
 
     Looked for are ``<name>/videos``, ``videos/<name>`` and ``<name>``, directly in `root` and up to
-    two folders below it; the first that holds a film wins.
+    three folders below it; the first that holds a film wins.
 
     Parameters
     ----------

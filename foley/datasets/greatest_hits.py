@@ -218,7 +218,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
     unpack_all(root, _ARCHIVES)
     films = find_recordings(root, settings.sound) if root.is_dir() else {}
     if not films:
-        raise missing(root, [_FILMS])
+        raise missing(root, _FILMS)
     split_of = _published(root) if settings.split == "published" else dict.fromkeys(films, "")
     folder = next(iter(films.values())).parent
     chosen = by_lists(films, split_of, folder, f"_{settings.sound}.mp4")
@@ -240,7 +240,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
 def _published(root: Path) -> dict[str, str]:
     train = _LISTS.find(root)
     if train is None or not train.with_name("test.txt").is_file():
-        raise missing(root, [_LISTS], "or set split: seeded")
+        raise missing(root, _LISTS, "set split: seeded")
     test = train.with_name("test.txt")
     return published_split(read_names(train), read_names(test), test)
 

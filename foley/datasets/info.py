@@ -1,6 +1,5 @@
 """What a person must know about a data set before using it: source, licence, files, split."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,15 +69,15 @@ class DatasetInfo:
     notes: tuple[str, ...] = ()
 
 
-def missing(root: Path, needed: Iterable[NeededFile], cure: str = "") -> FoleyError:
+def missing(root: Path, needed: NeededFile, cure: str = "") -> FoleyError:
     """Make the error that names what is missing, and where it can be asked for.
 
     Parameters
     ----------
     root : Path
         Folder of the data set.
-    needed : iterable of NeededFile
-        What was looked for: one of these would do.
+    needed : NeededFile
+        What was looked for.
     cure : str
         Another way out, for example a setting.
 
@@ -87,9 +86,8 @@ def missing(root: Path, needed: Iterable[NeededFile], cure: str = "") -> FoleyEr
     FoleyError
         To be raised.
     """
-    lines = [f"{shown(root / file.patterns[0])} ({file.what}; from {file.where})" for file in needed]
-    hint = f"; {cure}" if cure else ""
     return FoleyError(
-        f"missing: {', or '.join(lines)}; put it there, or set datasets.<name>.settings.path to the folder "
-        f"that holds it{hint}"
+        f"{shown(root)}: there is no {' or '.join(needed.patterns)} in it: {needed.what}. Where to ask for "
+        f"it: {needed.where}. Put it there, or set datasets.<name>.settings.path to the folder that holds it"
+        + (f", or {cure}" if cure else "")
     )

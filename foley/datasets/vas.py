@@ -130,11 +130,8 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
     for label in settings.classes:
         folder = class_folder(root, [label])
         if folder is None:
-            raise missing(
-                root,
-                [NeededFile((f"videos/{label}/*.mp4",), f"films of the class {label}", _ASK), _FILES],
-                "or leave the class out of settings.classes",
-            )
+            needed = NeededFile((f"videos/{label}/*.mp4", "VAS.zip"), f"films of the class {label}", _ASK)
+            raise missing(root, needed, "leave the class out of settings.classes")
         taken = {"train": 0, "test": 0, "": 0}
         for film, split in _splits(folder, label, settings, root):
             taken[split] += 1
@@ -240,11 +237,13 @@ def read_lists(folder: Path, label: str) -> dict[str, str]:
     """
     own = (folder / f"{label}_train.txt", folder / f"{label}_test.txt")
     shared = (folder / "vas_train.txt", folder / "vas_valid.txt")
-    pair, prefix = (own, "") if own[0].is_file() and own[1].is_file() else (shared, f"{label}/")
+    use_shared = any(path.is_file() for path in shared) and not any(path.is_file() for path in own)
+    pair, prefix = (shared, f"{label}/") if use_shared else (own, "")
     lists = []
     for path in pair:
         if not path.is_file():
-            raise missing(folder, [_LISTS], "or set split: released")
+            needed = NeededFile((path.name,), f"a published list of the class {label}", _LISTS.where)
+            raise missing(folder, needed, "set split: released")
         names = [name.removeprefix(prefix) for name in read_names(path) if name.startswith(prefix)]
         if not names:
             raise FoleyError(f"{shown(path)}: names no film of the class {label}; get the whole list")

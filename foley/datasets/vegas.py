@@ -88,12 +88,8 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
     for label in settings.classes:
         folder = class_folder(root, [label])
         if folder is None:
-            what = f"films of the class {label}"
-            raise missing(
-                root,
-                [NeededFile((f"{label}/videos/*.mp4",), what, _ASK), _FILES],
-                "or leave the class out of settings.classes",
-            )
+            needed = NeededFile((f"{label}/videos/*.mp4", "VEGAS.zip"), f"films of the class {label}", _ASK)
+            raise missing(root, needed, "leave the class out of settings.classes")
         films = list_films(folder)[: settings.most_per_class]
         drawn = sorted(films, key=lambda film: derive_seed(seed, "vegas", label, encode_path(film.name)))
         tests = set(drawn[: settings.n_test]) if settings.n_test and settings.n_test < len(films) else set()

@@ -44,7 +44,10 @@ _LISTS = NeededFile(
     ("v/*.js",), "films of a class, one file a class: v/<id without /m/>.js", f"{_LOOKUP}/v/<id>.js"
 )
 _SEGMENTS = NeededFile(
-    ("*.csv",), "in their place, a segment CSV (settings.segments)", "made by you", optional=True
+    ("*segments*.csv",),
+    "in their place, a segment CSV of your own (settings.segments)",
+    "make it: video id, start, end, labels",
+    optional=True,
 )
 
 INFO = DatasetInfo(
@@ -173,7 +176,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
     """
     root = data_root(settings.path, data_dir, "youtube8m")
     if not (root / "vocabulary.csv").is_file():
-        raise missing(root, [_VOCABULARY])
+        raise missing(root, _VOCABULARY)
     names = read_vocabulary(root / "vocabulary.csv")
     classes = {slug(label): of for label, of in settings.classes.items()}
     subset = Subset(
@@ -186,7 +189,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
     if settings.segments:
         path = root / settings.segments
         if not path.is_file():
-            raise missing(root, [NeededFile((settings.segments,), "the segment CSV of your settings", "you")])
+            raise missing(root, NeededFile((settings.segments,), _SEGMENTS.what, _SEGMENTS.where))
         labelled = ((s.video_id, s.labels, (s.start_s, s.end_s)) for s in iterate_segments(path))
         return _sources(settings, labelled, subset, n_shards)
     films = _films_of(root, names, [*subset.wanted, *sorted(subset.unwanted)])
@@ -204,7 +207,7 @@ def _films_of(root: Path, names: ClassNames, keys: list[str]) -> dict[str, list[
         path = root / "v" / f"{short}.js"
         if not path.is_file():
             what = f"films of the class {names.names[key]!r}"
-            raise missing(root, [NeededFile((f"v/{short}.js",), what, f"{_LOOKUP}/v/{short}.js")])
+            raise missing(root, NeededFile((f"v/{short}.js",), what, f"{_LOOKUP}/v/{short}.js"))
         found, video_ids = read_class_list(path)
         if found != short:
             raise FoleyError(f"{shown(path)}: lists the class {found!r}; fetch the list of {short!r} there")
