@@ -28,6 +28,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     },
     "representations": {
         "stft": "foley.features.representations.stft",
+        "mel": "foley.features.representations.mel",
     },
     "systems": {
         "frame_sequence": "foley.models.frame_sequence",
