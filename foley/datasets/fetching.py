@@ -1,6 +1,5 @@
 """Many recordings fetched at once: locks, retries, waits, disk space, progress, ledger."""
 
-import errno
 import logging
 import re
 import shutil
@@ -16,18 +15,18 @@ from foley.datasets.download import DownloadConfig
 from foley.datasets.ledger import (
     TRANSIENT,
     Entry,
-    holding,
     is_settled,
     is_there,
     ledger_path,
     read_entry,
     write_entry,
 )
-from foley.datasets.ytdlp import FetchError, Order, check_address, disk_full, fetch_file, one_line
-from foley.errors import FoleyError
+from foley.datasets.ytdlp import NO_ROOM, FetchError, Order, check_address, fetch_file, one_line
+from foley.errors import DiskFullError, FoleyError, StoreError
 from foley.media.reasons import OK, Reason
 from foley.provenance import file_sha256
 from foley.seeds import numpy_generator
+from foley.store.files import free_bytes, locked
 from foley.store.manifests import Medium, Source, encode_path
 
 logger = logging.getLogger(__name__)
@@ -128,13 +127,14 @@ class Fetcher:
         """Fetch one recording, unless another process does so meanwhile."""
         parts = self._root / ".parts" / source.label
         try:
-            with holding(parts / f"{source.recording_id}.lock", self._check_stop):
+            with locked(parts / source.recording_id):
+                self._check_stop()
                 return self._settled(source) or self._fetch(source, parts / source.recording_id)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise disk_full(self._root, error.strerror or "") from error
-            raise FoleyError(
-                f"{self._root}: cannot be written to ({error}); mend its permissions or set another data_dir"
+            if error.errno in NO_ROOM:
+                raise self._disk_full(error.strerror or "") from error
+            raise StoreError(
+                f"{self._root}: cannot be written to ({error}); correct its rights or set another data_dir"
             ) from error
 
     def _fetch(self, source: Source, work: Path) -> Entry:
@@ -225,12 +225,17 @@ class Fetcher:
         now_s = time.monotonic()
         if now_s - self._disk_seen_s >= _LOOK_AT_DISK_EVERY_S:
             self._disk_seen_s = now_s
-            free = shutil.disk_usage(self._root).free
+            free = free_bytes(self._root)
             if free < self._config.min_free_bytes:
-                raise disk_full(
-                    self._root,
-                    f"{free} bytes are free, download.min_free_bytes keeps {self._config.min_free_bytes}",
+                raise self._disk_full(
+                    f"{free} bytes are free, download.min_free_bytes keeps {self._config.min_free_bytes}"
                 )
+
+    def _disk_full(self, found: str) -> DiskFullError:
+        return DiskFullError(
+            f"{self._root}: the disk is full ({found}); make room there, or set data_dir to a larger disk, "
+            "then run the same command again: what is finished is kept"
+        )
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
@@ -252,10 +257,9 @@ class Fetcher:
         self._root.mkdir(parents=True, exist_ok=True)
         each = self._config.expected_bytes_per_item or (sum(sizes) // len(sizes) if sizes else 0)
         needed = n_items * each
-        free = shutil.disk_usage(self._root).free
+        free = free_bytes(self._root)
         if free - needed < self._config.min_free_bytes:
-            raise disk_full(
-                self._root,
+            raise self._disk_full(
                 f"{n_items} recordings of about {each} bytes are to come, {free} bytes are free, "
                 f"download.min_free_bytes keeps {self._config.min_free_bytes}",
             )

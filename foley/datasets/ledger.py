@@ -4,22 +4,17 @@
 shards, so that a run knows what is there, and what need not be asked for again.
 """
 
-import fcntl
-import os
-import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from foley.errors import StoreError
 from foley.media.reasons import OK, Reason
 from foley.store.files import read_json, write_json
 
 TRANSIENT = frozenset({Reason.NETWORK, Reason.RATE_LIMIT})
 """Reasons that may be gone by the next run: these recordings are asked for again."""
-
-_POLL_S = 0.1
 
 
 class Entry(BaseModel):
@@ -34,7 +29,7 @@ class Entry(BaseModel):
     status: str
     """``ok`` or a reason code."""
     detail: str = ""
-    file: str = ""
+    file: str = Field("", pattern=r"^[^/]*$")
     """Name of the file beside the ledger."""
     sha256: str = ""
     n_bytes: int = 0
@@ -53,7 +48,7 @@ def read_entry(path: Path) -> Entry | None:
     """Read a ledger; None when there is none, or none that can be read."""
     try:
         return Entry.model_validate(read_json(path))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, StoreError, ValidationError):
         return None
 
 
@@ -84,39 +79,6 @@ def is_settled(entry: Entry | None, asked: tuple[str, float | None, float | None
     if entry is None or (entry.url, entry.start_s, entry.end_s) != asked:
         return False
     return is_there(entry, place) if entry.status == OK else entry.status not in TRANSIENT
-
-
-@contextmanager
-def holding(path: Path, stopped: Callable[[], None]) -> Iterator[None]:
-    """Hold a recording's lock: of all threads and processes, one at a time.
-
-    The lock is the operating system's, and gone with the process that held it.
-
-    Parameters
-    ----------
-    path : Path
-        Lock file; removed afterwards.
-    stopped : callable
-        Called while waiting; raises to give up.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it before removed the file: then this is a lock on nothing.
-            if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
-                break
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        os.close(descriptor)
-        stopped()
-        time.sleep(_POLL_S)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def forget(data_dir: Path, label: str, recording_id: str, reasons: Collection[str]) -> int:

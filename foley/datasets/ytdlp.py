@@ -9,6 +9,7 @@ came back is counted and probed before it is believed.
 import errno
 import io
 import logging
+import os
 import re
 import shutil
 import time
@@ -27,12 +28,15 @@ from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 from yt_dlp.utils import GeoRestrictedError, download_range_func
 
 from foley.datasets.download import DownloadConfig
-from foley.errors import FoleyError, MediaError
+from foley.errors import FoleyError, MediaError, StoreError
 from foley.media.ffmpeg import MediaFacts, cut_section, ffmpeg_binary, probe, section_codecs
 from foley.media.reasons import Reason
 from foley.store.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says of a full disk."""
 
 _SECTION_TOLERANCE_S = 0.5
 _SLOWEST_BYTES_S = 256
@@ -106,10 +110,6 @@ class FetchError(MediaError):
     def __init__(self, reason: str, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(reason, message)
         self.retry_after_s = retry_after_s
-
-
-class DiskFullError(FoleyError):
-    """There is no room for what is fetched: names the folder and the cure."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +192,8 @@ def fetch_file(
     ------
     FetchError
         With a reason code.
-    DiskFullError
-        When there is no room.
+    OSError
+        When there is no room, or the folder cannot be written to.
     """
     if order.is_section and not config.whole_files:
         try:
@@ -294,7 +294,7 @@ def _ask(
     except FoleyError:
         raise
     except Exception as error:  # extractors for some 1800 sites raise anything
-        raise _translated(error, folder, client) from error
+        raise _translated(error, client.retry_after_s if client is not None else 0.0) from error
 
 
 def _judge(info: Any, order: Order) -> None:
@@ -442,15 +442,16 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
 
     def _sort_out(self, name: Path, part: Path) -> None:
         """Keep of an earlier try only what is known to be a beginning of the right file."""
-        facts_path = _facts_path(part)
-        known = read_json(facts_path) if facts_path.is_file() else None
-        for path in (name, part):
-            if path.exists() and known is None:
-                path.unlink()
-        if known is not None and known["total"] is not None and part.exists():
-            if part.stat().st_size == known["total"]:
+        known = _read_facts(_facts_path(part))
+        if known is None:
+            name.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
+            return
+        total = known.get("total")
+        if total is not None and part.exists():
+            if part.stat().st_size == total:
                 part.replace(name)
-            elif part.stat().st_size > known["total"]:
+            elif part.stat().st_size > total:
                 part.unlink()
 
     def _compare(self, part: Path, request: Any, response: Any) -> None:
@@ -469,7 +470,7 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
                 part.unlink(missing_ok=True)
                 raise FetchError(Reason.NETWORK, "the server answered with another range than was asked for")
             if first > 0:
-                known = read_json(facts_path) if facts_path.is_file() else {}
+                known = _read_facts(facts_path) or {}
                 shared = [key for key, value in facts.items() if value and known.get(key)]
                 if not shared or any(known[key] != facts[key] for key in shared):
                     part.unlink(missing_ok=True)
@@ -502,7 +503,7 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
 
 def _check_length(path: Path, facts_path: Path) -> None:
     """Compare a finished stream with what the server promised; yt-dlp forgives 100 bytes."""
-    total = read_json(facts_path).get("total") if facts_path.is_file() else None
+    total = (_read_facts(facts_path) or {}).get("total")
     if total is not None and path.is_file() and path.stat().st_size != total:
         n_bytes = path.stat().st_size
         path.unlink()
@@ -511,6 +512,14 @@ def _check_length(path: Path, facts_path: Path) -> None:
 
 def _facts_path(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
+
+
+def _read_facts(path: Path) -> dict[str, Any] | None:
+    try:
+        facts = read_json(path)
+    except (FileNotFoundError, StoreError):
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _total(response: Any, content_range: re.Match[str] | None) -> int | None:
@@ -532,26 +541,19 @@ def _retry_after_s(value: str | None) -> float:
         return 0.0
 
 
-def _translated(error: Exception, folder: Path, client: "_Client | None") -> FoleyError:
-    """Make a FetchError, or a DiskFullError, of whatever yt-dlp raised."""
+def _translated(error: Exception, retry_after_s: float) -> FoleyError | OSError:
+    """Make a FetchError, or the error of a full disk, of whatever yt-dlp raised."""
     chain = list(_causes(error))
+    text = one_line(str(error))
     for cause in chain:
         if isinstance(cause, FoleyError):
             return cause
-        if getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return disk_full(folder, str(cause))
-    retry_after_s = client.retry_after_s if client is not None else 0.0
-    text = one_line(str(error))
-    reason = reason_of(chain, text)
-    return FetchError(reason, text or type(error).__name__, retry_after_s=retry_after_s)
-
-
-def disk_full(folder: Path, found: str) -> DiskFullError:
-    """The one error of a full disk."""
-    return DiskFullError(
-        f"{folder}: the disk is full ({found}); free some space, or set data_dir to a larger disk, and run "
-        "again: finished items are kept"
-    )
+        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+            return cause
+    for number in NO_ROOM:
+        if os.strerror(number) in text:  # ffmpeg's words
+            return OSError(number, os.strerror(number))
+    return FetchError(reason_of(chain, text), text or type(error).__name__, retry_after_s=retry_after_s)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
