@@ -29,7 +29,6 @@ _ONTOLOGY = NeededFile(
     ("ontology.json",),
     "class names and their hierarchy",
     "https://github.com/audioset/ontology",
-    optional=True,
 )
 _NAMES = NeededFile(
     ("class_labels_indices.csv",),
