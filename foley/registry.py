@@ -25,6 +25,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "vgg16": "foley.features.backbones.vgg16",
         "resnet50": "foley.features.backbones.resnet50",
         "vgg19": "foley.features.backbones.vgg19",
+        "bninception": "foley.features.backbones.bninception",
     },
     "representations": {
         "stft": "foley.features.representations.stft",

@@ -156,9 +156,9 @@ class PooledNetwork(nn.Module):
     Parameters
     ----------
     trunk : nn.Module
-        From (batch, 3, h, w) to (batch, dim, h', w').
+        From (batch, n_channels, h, w) to (batch, dim, h', w').
     mean, spread : tuple of float
-        Subtracted from and divided into RGB values of 0 to 255.
+        Subtracted from and divided into values of 0 to 255; one entry a channel.
     reverse_channels : bool
         Give the trunk BGR, for weights that come from Caffe.
     """
@@ -169,16 +169,16 @@ class PooledNetwork(nn.Module):
     def __init__(
         self,
         trunk: nn.Module,
-        mean: tuple[float, float, float],
-        spread: tuple[float, float, float],
+        mean: tuple[float, ...],
+        spread: tuple[float, ...],
         *,
         reverse_channels: bool = False,
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.reverse_channels = reverse_channels
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("spread", torch.tensor(spread).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("spread", torch.tensor(spread).view(1, -1, 1, 1))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Features of pictures: uint8 RGB (batch, h, w, 3) to float32 (batch, dim).
