@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: tables test check smoke docs lock clean
+.PHONY: tables test check smoke torture docs lock clean
 
 ## Every table, figure and the report, on the embedded data.
 tables: $(READY)
@@ -27,6 +27,11 @@ check: $(READY)
 ## The whole workflow on a handful of clips.
 smoke: $(READY)
 	$(BIN)/snakemake --cores $(CORES) --configfile configs/smoke.yaml --directory build/smoke --snakefile Snakefile --workflow-profile profiles/default all
+
+## The same handful, killed 50 times, terminated, out of room: must end with the same bytes.
+torture: $(READY)
+	rm -rf build/torture
+	$(BIN)/python -m tests.torture.run build/torture
 
 ## Rewrite docs/results.md from the last run.
 docs: $(READY)

@@ -159,6 +159,7 @@ class ShardWriter:
             for name, path in sorted(self._items.items()):
                 with h5py.File(path, "r") as item:
                     item.copy(name, final)
+        logger.info("%s: %d items gathered", self.path, len(self._items))
         shutil.rmtree(self._partial)
 
 
