@@ -6,11 +6,9 @@ with the member's name. Members are then written one by one, each whole or absen
 run continues where it stopped.
 """
 
-import errno
-import fcntl
 import logging
+import os
 import re
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -22,9 +20,9 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from foley.errors import FoleyError
+from foley.errors import DiskFullError, FoleyError
 from foley.media.ffmpeg import shown
-from foley.store.files import read_json, write_json
+from foley.store.files import free_bytes, locked, read_json, storing, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -145,14 +143,16 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits = ArchiveLimits())
     Raises
     ------
     FoleyError
-        If the archive is hostile, damaged, locked by a password, or does not fit on the disk; names
-        archive, member and cure. Nothing of an archive that is refused is written.
+        If the archive is hostile, damaged or locked by a password; names archive, member and cure.
+        Nothing of an archive that is refused is written.
+    DiskFullError, StoreError
+        If it does not fit on the disk, or the folder cannot be written to.
     """
     if not archive.is_file():
         raise FoleyError(f"{shown(archive)}: no such archive; put it there")
     about = archive.stat()
     facts = {"archive": archive.name, "n_bytes": about.st_size, "mtime_ns": about.st_mtime_ns}
-    with _locked(folder):
+    with locked(folder):
         if (folder / _MARKER).is_file():
             done = read_json(folder / _MARKER)
             if {key: done.get(key) for key in facts} == facts:
@@ -165,25 +165,9 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits = ArchiveLimits())
             wanted = {member.name: member for member in todo}
             for name, stream in _streams(archive, set(wanted)):
                 _write_member(wanted[name], stream, folder, archive)
-        (folder / _PARTIAL).unlink(missing_ok=True)
+        os.sync()  # the marker must not survive a loss of power that the files do not
         write_json(folder / _MARKER, {**facts, "n_files": len(members)})
     return len(members)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time unpack into a folder; the lock ends with the process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder.parent / f".{folder.name}.lock").open("w")
-    except OSError as error:
-        raise FoleyError(
-            f"{shown(folder)}: cannot be unpacked into ({error.strerror}); make it writable, or unpack the "
-            "archive elsewhere and set datasets.<name>.settings.path"
-        ) from error
-    with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager
@@ -194,10 +178,6 @@ def _blamed(archive: Path) -> Iterator[None]:
     except _DAMAGE as error:
         raise FoleyError(f"{shown(archive)}: is damaged ({error}); fetch it again") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FoleyError(
-                f"{shown(archive)}: the disk is full; free some space and run again, what is unpacked is kept"
-            ) from error
         if error.errno is None:  # gzip and bz2 say so of damaged data
             raise FoleyError(f"{shown(archive)}: is damaged ({error}); fetch it again") from error
         raise
@@ -290,9 +270,9 @@ def _is_there(path: Path, n_bytes: int) -> bool:
 
 
 def _check_space(archive: Path, folder: Path, n_bytes: int) -> None:
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     if n_bytes > free:
-        raise FoleyError(
+        raise DiskFullError(
             f"{shown(archive)}: unpacking needs {n_bytes / 1e9:.1f} GB, and {shown(folder)} has "
             f"{free / 1e9:.1f} GB; free some space and run again"
         )
@@ -300,13 +280,22 @@ def _check_space(archive: Path, folder: Path, n_bytes: int) -> None:
 
 def _write_member(member: _Member, stream: IO[bytes], folder: Path, archive: Path) -> None:
     """Write one member beside its place and rename it there."""
-    target = folder / member.path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.parent.resolve().is_relative_to(folder.resolve()):
-        raise _refused(archive, member.name, "would be written through a link that leaves the folder")
-    partial, n_bytes = folder / _PARTIAL, 0
-    partial.unlink(missing_ok=True)  # never write through a link
-    with partial.open("xb") as out:
+    target, partial = folder / member.path, folder / _PARTIAL
+    with storing(target, partial):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(folder.resolve()):
+            raise _refused(archive, member.name, "would be written through a link that leaves the folder")
+        partial.unlink(missing_ok=True)  # never write through a link
+        try:
+            _copy(member, stream, partial, archive)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _copy(member: _Member, stream: IO[bytes], path: Path, archive: Path) -> None:
+    n_bytes = 0
+    with path.open("xb") as out:
         while block := stream.read(_BLOCK_BYTES):
             n_bytes += len(block)
             if n_bytes > member.n_bytes:
@@ -314,4 +303,3 @@ def _write_member(member: _Member, stream: IO[bytes], folder: Path, archive: Pat
             out.write(block)
     if n_bytes != member.n_bytes:
         raise FoleyError(f"{shown(archive)}: member {member.name!r} is cut off; fetch the archive again")
-    partial.replace(target)

@@ -171,6 +171,12 @@ def find_recordings(root: Path, sound: str) -> dict[str, Path]:
     dict of str to Path
         Recording, for example ``2015-09-23-15-20-31-256``, to film; sorted. Anything may stand
         before the recording's name.
+
+    Raises
+    ------
+    FoleyError
+        If a film is there twice, as when both archives were unpacked: small or full pictures is for
+        the user to say.
     """
     found: dict[str, dict[str, Path]] = defaultdict(dict)
     n_other = 0
@@ -178,8 +184,11 @@ def find_recordings(root: Path, sound: str) -> dict[str, Path]:
         name = _NAME.search(path.name)
         if name is None:
             n_other += 1
-        else:
-            found[name["id"]].setdefault(name["sound"], path)
+        elif (first := found[name["id"]].setdefault(name["sound"], path)) != path:
+            raise FoleyError(
+                f"{shown(path)}: the same recording is {shown(first)}; set datasets.<name>.settings.path to the "
+                "folder of one of them"
+            )
     if n_other:
         logger.warning("%s: %d films are not named like recordings and are left out", shown(root), n_other)
     return {

@@ -1,5 +1,6 @@
 """Archives: unpacked whole or refused, continued after a kill, never written outside the folder."""
 
+import errno
 import gzip
 import io
 import multiprocessing
@@ -8,7 +9,6 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from foley.datasets import archives
 from foley.datasets.archives import ArchiveLimits, member_path, unpack, unpack_all
-from foley.errors import FoleyError
+from foley.errors import DiskFullError, FoleyError, StoreError
 
 FILES = {"VAS/videos/dog/video_00001.mp4": b"dog " * 700, "VAS/videos/dog/a b'\n.mp4": b"x", "VAS/empty": b""}
 Maker = Callable[[Path, dict[str, bytes]], Path]
@@ -240,10 +240,30 @@ def test_text_and_nothing_are_no_archives(tmp_path: Path) -> None:
 
 
 def test_too_little_space_is_said_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(FoleyError, match="free some space"):
+    monkeypatch.setattr(archives, "free_bytes", lambda _: 10)
+    with pytest.raises(DiskFullError, match="free some space"):
         unpack(make_zip(tmp_path / "a.zip", FILES), tmp_path / "out")
     assert content(tmp_path / "out") == {}
+
+
+def test_a_full_disk_is_said_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    archive = make_zip(tmp_path / "a.zip", FILES)
+    with monkeypatch.context() as patched:
+        patched.setattr(archives, "_copy", full)
+        with pytest.raises(DiskFullError, match="what is finished is kept"):
+            unpack(archive, tmp_path / "out")
+    unpack(archive, tmp_path / "out")
+    assert content(tmp_path / "out") == FILES
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", FILES)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(StoreError, match="out"):
+        unpack(archive, tmp_path / "out")
 
 
 def _unpack_in_child(archive: Path, folder: Path) -> None:

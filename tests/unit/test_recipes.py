@@ -309,6 +309,15 @@ def test_greatest_hits_does_not_read_annotations_elsewhere(tmp_path: Path) -> No
     assert events == []
 
 
+def test_greatest_hits_in_two_sizes_asks_which(tmp_path: Path) -> None:
+    hits_folder(tmp_path)
+    films(tmp_path / "greatest_hits/vis-data", "2015-02-16-16-49-06_denoised.mp4")
+    with pytest.raises(FoleyError, match="the same recording is"):
+        listed(greatest_hits, tmp_path, split="seeded")
+    path = str(tmp_path / "greatest_hits/vis-data")
+    assert len(listed(greatest_hits, tmp_path, split="seeded", path=path)) == 1
+
+
 def test_greatest_hits_without_films_says_where_they_are(tmp_path: Path) -> None:
     with pytest.raises(FoleyError, match=r"vis-data\.zip.*andrewowens\.com/vis"):
         listed(greatest_hits, tmp_path)
