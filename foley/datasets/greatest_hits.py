@@ -186,8 +186,8 @@ def find_recordings(root: Path, sound: str) -> dict[str, Path]:
             n_other += 1
         elif (first := found[name["id"]].setdefault(name["sound"], path)) != path:
             raise FoleyError(
-                f"{shown(path)}: the same recording is {shown(first)}; set datasets.<name>.settings.path to the "
-                "folder of one of them"
+                f"{shown(path)}: the same recording is {shown(first)}; set datasets.<name>.settings.path to "
+                "the folder of one of them"
             )
     if n_other:
         logger.warning("%s: %d films are not named like recordings and are left out", shown(root), n_other)
