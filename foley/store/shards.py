@@ -153,7 +153,7 @@ class ShardWriter:
 
     def _gather(self) -> None:
         """Copy the items, sorted, into the final file and rename it into place."""
-        with atomic_path(self.path) as temporary, _new_hdf5(temporary) as final:
+        with atomic_hdf5(self.path) as final:
             for key, value in sorted(self._attributes.items()):
                 final.attrs[key] = value
             for name, path in sorted(self._items.items()):
@@ -210,9 +210,24 @@ class _Sink(io.FileIO):
 
 
 @contextmanager
-def _new_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Make an HDF5 file; a write that failed is raised at the end, as OSError."""
-    with _Sink(path, "w+b") as sink:
+def atomic_hdf5(target: str | Path) -> Iterator[h5py.File]:
+    """Make an HDF5 file that is whole or absent; see :func:`foley.store.files.atomic_path`.
+
+    Parameters
+    ----------
+    target : str or Path
+
+    Yields
+    ------
+    h5py.File
+        To be filled.
+
+    Raises
+    ------
+    DiskFullError, StoreError
+        At the end of the block, where plain HDF5 would end the process.
+    """
+    with atomic_path(target) as temporary, _Sink(temporary, "w+b") as sink:
         try:
             with h5py.File(sink, "w") as file:
                 yield file
