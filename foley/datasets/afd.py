@@ -87,18 +87,6 @@ class Settings(BaseModel):
 def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int) -> list[Source]:
     """List the films of the folders, then those of the list.
 
-    Parameters
-    ----------
-    settings : Settings
-    n_shards : int
-    data_dir : Path
-    seed : int
-        Not looked at.
-
-    Returns
-    -------
-    list of Source
-
     Raises
     ------
     FoleyError
@@ -214,23 +202,10 @@ def _seconds(text: str, where: str) -> float | None:
 def fetch(
     settings: Settings, sources: list[Source], *, data_dir: Path, seed: int
 ) -> tuple[list[Medium], list[Event]]:
-    """Find the local files of one shard and download the listed ones; no event is known.
+    """Find the local films of one shard and download the listed ones; no event is known.
 
-    Parameters
-    ----------
-    settings : Settings
-    sources : list of Source
-    data_dir : Path
-        Downloads go to ``afd_web/<label>`` in it, apart from your own folders.
-    seed : int
-        Of the pauses between tries.
-
-    Returns
-    -------
-    media : list of Medium
-        In the order of `sources`.
-    events : list of Event
-        Empty.
+    Downloads go to ``afd_web/<label>`` in the folder of raw media, apart from your own folders. See
+    :mod:`foley.datasets` for the contract.
     """
     root = data_root(settings.path, data_dir, "afd")
     listed = [source for source in sources if source.origin == "url"]

@@ -107,20 +107,7 @@ class Settings(BaseModel):
 
 
 def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int) -> Iterator[Source]:
-    """List the segments of the wanted classes, row by row.
-
-    Parameters
-    ----------
-    settings : Settings
-    n_shards : int
-    data_dir : Path
-    seed : int
-        Not looked at.
-
-    Returns
-    -------
-    iterator of Source
-        In the order of the lists; memory does not depend on their length.
+    """List the segments of the wanted classes row by row: memory does not depend on the lists' length.
 
     Raises
     ------
@@ -173,22 +160,8 @@ def _sources(root: Path, lists: tuple[str, ...], subset: Subset, n_shards: int) 
 def fetch(
     settings: Settings, sources: list[Source], *, data_dir: Path, seed: int
 ) -> tuple[list[Medium], list[Event]]:
-    """Download the segments of one shard; no event is known.
+    """Download the segments of one shard; no event is known. See :mod:`foley.datasets` for the contract.
 
-    Parameters
-    ----------
-    settings : Settings
-    sources : list of Source
-    data_dir : Path
-        Files go to ``audioset/<label>`` in it.
-    seed : int
-        Of the pauses between tries.
-
-    Returns
-    -------
-    media : list of Medium
-        What failed has a reason.
-    events : list of Event
-        Empty.
+    Files go to ``audioset/<label>`` in the folder of raw media.
     """
     return fetch_sources(sources, settings.download, data_dir=data_dir, folder="audioset", seed=seed), []

@@ -60,17 +60,6 @@ class Settings(BaseModel):
 def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int) -> list[Source]:
     """List the films of every class folder, in the order of their names.
 
-    Parameters
-    ----------
-    settings : Settings
-    n_shards : int
-    data_dir, seed
-        Not looked at: the files stay where they are, and all are listed.
-
-    Returns
-    -------
-    list of Source
-
     Raises
     ------
     FoleyError
@@ -103,22 +92,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
 def fetch(
     settings: Settings, sources: list[Source], *, data_dir: Path, seed: int
 ) -> tuple[list[Medium], list[Event]]:
-    """Find the files of one shard; nothing is copied, and no event is known.
-
-    Parameters
-    ----------
-    settings : Settings
-    sources : list of Source
-    data_dir, seed
-        Not looked at.
-
-    Returns
-    -------
-    media : list of Medium
-        A file that is missing, or a link that leaves the folder, has a reason in place of ``ok``.
-    events : list of Event
-        Empty.
-    """
+    """Find the files of one shard; no event is known. See :mod:`foley.datasets` for the contract."""
     root = Path(settings.path).expanduser().resolve()
     return [local_medium(source, root) for source in sources], []
 

@@ -205,18 +205,7 @@ def times_path(film: Path) -> Path:
 def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int) -> list[Source]:
     """List the recordings; an archive is unpacked first.
 
-    Parameters
-    ----------
-    settings : Settings
-    n_shards : int
-    data_dir : Path
-    seed : int
-        Not looked at.
-
-    Returns
-    -------
-    list of Source
-        With ``split: published``, what the lists name and the disk has not is there too.
+    With ``split: published``, what the lists name and the disk has not is listed too.
 
     Raises
     ------
@@ -288,21 +277,9 @@ def fetch(
 ) -> tuple[list[Medium], list[Event]]:
     """Find the films of one shard and read their annotations.
 
-    Parameters
-    ----------
-    settings : Settings
-    sources : list of Source
-    data_dir : Path
-    seed : int
-        Not looked at.
-
-    Returns
-    -------
-    media : list of Medium
-        A recording without an annotation has ``events_known`` false, so that its hits are detected;
-        one with a damaged annotation has the reason ``bad_annotation``.
-    events : list of Event
-        The annotated hits, in the recording's own time.
+    A recording without an annotation has ``events_known`` false, so that its hits are detected; one
+    with a damaged annotation has the reason ``bad_annotation``. See :mod:`foley.datasets` for the
+    contract.
     """
     root = data_root(settings.path, data_dir, "greatest_hits")
     media, events = [], []

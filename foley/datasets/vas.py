@@ -105,18 +105,7 @@ class Settings(BaseModel):
 def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int) -> list[Source]:
     """List the films of every class with their split; an archive is unpacked first.
 
-    Parameters
-    ----------
-    settings : Settings
-    n_shards : int
-    data_dir : Path
-    seed : int
-        Not looked at: the split is published, or made later (``seeded``).
-
-    Returns
-    -------
-    list of Source
-        What a list names and the disk has not is listed too, and becomes ``missing_file``.
+    What a published list names and the disk has not is listed too, and becomes ``missing_file``.
 
     Raises
     ------
@@ -254,21 +243,6 @@ def read_lists(folder: Path, label: str) -> dict[str, str]:
 def fetch(
     settings: Settings, sources: list[Source], *, data_dir: Path, seed: int
 ) -> tuple[list[Medium], list[Event]]:
-    """Find the files of one shard; no event is known.
-
-    Parameters
-    ----------
-    settings : Settings
-    sources : list of Source
-    data_dir : Path
-    seed : int
-        Not looked at.
-
-    Returns
-    -------
-    media : list of Medium
-    events : list of Event
-        Empty.
-    """
+    """Find the files of one shard; no event is known. See :mod:`foley.datasets` for the contract."""
     root = data_root(settings.path, data_dir, "vas")
     return [local_medium(source, root) for source in sources], []

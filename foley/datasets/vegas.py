@@ -63,19 +63,7 @@ class Settings(BaseModel):
 
 
 def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int) -> list[Source]:
-    """List the films of every class; an archive is unpacked first.
-
-    Parameters
-    ----------
-    settings : Settings
-    n_shards : int
-    data_dir : Path
-    seed : int
-        Draws the test films.
-
-    Returns
-    -------
-    list of Source
+    """List the films of every class, the test films drawn by `seed`; an archive is unpacked first.
 
     Raises
     ------
@@ -102,21 +90,6 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
 def fetch(
     settings: Settings, sources: list[Source], *, data_dir: Path, seed: int
 ) -> tuple[list[Medium], list[Event]]:
-    """Find the files of one shard; no event is known.
-
-    Parameters
-    ----------
-    settings : Settings
-    sources : list of Source
-    data_dir : Path
-    seed : int
-        Not looked at.
-
-    Returns
-    -------
-    media : list of Medium
-    events : list of Event
-        Empty.
-    """
+    """Find the files of one shard; no event is known. See :mod:`foley.datasets` for the contract."""
     root = data_root(settings.path, data_dir, "vegas")
     return [local_medium(source, root) for source in sources], []

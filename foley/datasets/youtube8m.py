@@ -154,20 +154,7 @@ def _call(path: Path, function: str) -> tuple[str, object]:
 
 
 def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int) -> Iterator[Source]:
-    """List the films of the wanted classes.
-
-    Parameters
-    ----------
-    settings : Settings
-    n_shards : int
-    data_dir : Path
-    seed : int
-        Not looked at.
-
-    Returns
-    -------
-    iterator of Source
-        A masked film has the address of its lookup.
+    """List the films of the wanted classes; a masked one has the address of its lookup.
 
     Raises
     ------
@@ -247,22 +234,8 @@ def fetch(
 ) -> tuple[list[Medium], list[Event]]:
     """Unmask and download the films of one shard; no event is known.
 
-    Parameters
-    ----------
-    settings : Settings
-    sources : list of Source
-    data_dir : Path
-        Files go to ``youtube8m/<label>`` in it.
-    seed : int
-        Of the pauses between tries.
-
-    Returns
-    -------
-    media : list of Medium
-        In the order of `sources`; a film whose id cannot be unmasked has a reason, like any other
-        that failed.
-    events : list of Event
-        Empty.
+    Files go to ``youtube8m/<label>`` in the folder of raw media. See :mod:`foley.datasets` for the
+    contract.
     """
     root = data_root(settings.path, data_dir, "youtube8m")
     with ThreadPoolExecutor(settings.download.n_workers) as pool:

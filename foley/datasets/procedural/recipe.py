@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import foley
+from foley.datasets.films import medium_of
 from foley.datasets.info import DatasetInfo
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.errors import DiskFullError, FoleyError, StoreError
@@ -125,10 +126,10 @@ def fetch(
         except DiskFullError:
             raise
         except FoleyError as error:
-            media.append(_medium(source, "", "", Reason.RENDER_ERROR, str(error)))
+            media.append(medium_of(source, "", Reason.RENDER_ERROR, str(error), events_known=True))
             continue
         path = encode_path(place / facts["path"])
-        media.append(_medium(source, path, facts["sha256"], OK, ""))
+        media.append(medium_of(source, path, OK, "", facts["sha256"], events_known=True))
         events += [
             Event(
                 clip_id=source.recording_id,
@@ -151,18 +152,3 @@ def _is_whole(facts_path: Path) -> bool:
         return film.is_file() and file_sha256(film) == str(facts["sha256"])
     except (StoreError, KeyError, TypeError):
         return False
-
-
-def _medium(source: Source, path: str, sha256: str, status: str, detail: str) -> Medium:
-    return Medium(
-        recording_id=source.recording_id,
-        label=source.label,
-        shard=source.shard,
-        group=source.group,
-        split=source.split,
-        path=path,
-        sha256=sha256,
-        status=str(status),
-        detail=" ".join(detail.split()),
-        events_known=True,
-    )
