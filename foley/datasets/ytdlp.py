@@ -25,7 +25,7 @@ from yt_dlp.downloader import get_suitable_downloader
 from yt_dlp.downloader.http import HttpFD
 from yt_dlp.networking.exceptions import HTTPError, TransportError
 from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
-from yt_dlp.utils import GeoRestrictedError, download_range_func
+from yt_dlp.utils import ExtractorError, GeoRestrictedError, download_range_func
 
 from foley.datasets.download import DownloadConfig
 from foley.errors import FoleyError, MediaError, StoreError
@@ -41,6 +41,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SECTION_TOLERANCE_S = 0.5
 _SLOWEST_BYTES_S = 256
 _MOST_DETAIL = 300
+_LONGEST_ADDRESS = 4096
 _ENDINGS = {
     "mov": ("mp4", "mov", "m4v", "m4a", "3gp"),
     "matroska": ("mkv", "webm", "mka"),
@@ -58,8 +59,8 @@ _TEXTS = (
     ),
     (
         Reason.PRIVATE,
-        r"private|members.only|join this channel|log.?in|sign in|registered users|requires? (payment|purchase"
-        r"|authentication|a subscription)|premium|premieres? pass|password",
+        r"private|members.only|join this channel|\blog.?in\b|sign in|registered users|premium|password"
+        r"|requires? (payment|purchase|authentication|a subscription)",
     ),
     (
         Reason.REMOVED,
@@ -76,7 +77,7 @@ _TEXTS = (
     ),
     (
         Reason.UNAVAILABLE,
-        r"unavailable|not available|unsupported url|no video formats|requested format|isn't available|drm"
+        r"unavailable|not available|unsupported url|no video formats|requested format|isn't available|\bdrm\b"
         r"|live event|premieres? in|offline|no video could be found|not a valid url|no suitable extractor",
     ),
 )
@@ -146,7 +147,7 @@ def check_address(url: str) -> None:
     Traceback (most recent call last):
     foley.datasets.ytdlp.FetchError: 'file:///etc/passwd' is not a http or https address
     """
-    if not re.fullmatch(r"[!-~\u00a1-\U0010ffff]{1,4096}", url) or "\\" in url:
+    if not url.isprintable() or re.search(r"[\s\\]", url) or len(url) > _LONGEST_ADDRESS:
         raise FetchError(Reason.UNSAFE_URL, f"{url[:80]!r} holds what no address holds")
     try:
         parts = urlsplit(url)
@@ -377,7 +378,6 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
         self._part: Path | None = None
         self._n_counted: dict[str, int] = {}
         self._pace = (time.monotonic(), 0)
-        self.status = 0
         self.retry_after_s = 0.0
         super().__init__({**parameters, "progress_hooks": [self._count]})
 
@@ -416,13 +416,12 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
         try:
             response = super().urlopen(req)
         except HTTPError as error:
-            self.status = error.status
-            self.retry_after_s = _retry_after_s(error.response.headers.get("Retry-After"))
+            self.retry_after_s = retry_after_s(error.response.headers.get("Retry-After"))
             if self._part is not None and error.status == 416:
                 self._part.unlink(missing_ok=True)
                 raise FetchError(Reason.NETWORK, "the server has less than it promised") from error
             raise
-        self.status, self.retry_after_s = response.status, 0.0
+        self.retry_after_s = 0.0
         if self._part is not None:
             self._compare(self._part, req, response)
             if hasattr(response.fp, "read1") and hasattr(response, "_real_read"):
@@ -457,7 +456,7 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
     def _compare(self, part: Path, request: Any, response: Any) -> None:
         """Refuse to put together bytes of two different files."""
         asked = re.match(r"bytes=(\d+)-", request.headers.get("Range") or "")
-        answered = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range") or "")
+        answered = re.match(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)", response.headers.get("Content-Range") or "")
         first = int(asked[1]) if asked else 0
         facts: dict[str, Any] = {
             "etag": response.headers.get("ETag"),
@@ -526,14 +525,29 @@ def _total(response: Any, content_range: re.Match[str] | None) -> int | None:
     if content_range is not None:
         return None if content_range[2] == "*" else int(content_range[2])
     length = response.headers.get("Content-Length") or ""
-    return int(length) if length.isdigit() and not response.headers.get("Content-Encoding") else None
+    return (
+        int(length)
+        if re.fullmatch(r"[0-9]{1,18}", length) and not response.headers.get("Content-Encoding")
+        else None
+    )
 
 
-def _retry_after_s(value: str | None) -> float:
-    """Read a Retry-After header: seconds, or a date."""
+def retry_after_s(value: str | None) -> float:
+    """Read a ``Retry-After`` header.
+
+    Parameters
+    ----------
+    value : str or None
+        Seconds or a date (RFC 9110, section 10.2.3); anything else counts as no header.
+
+    Returns
+    -------
+    float
+        How long to wait from now, in seconds.
+    """
     if not value:
         return 0.0
-    if value.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
@@ -587,20 +601,21 @@ def reason_of(chain: list[BaseException], text: str) -> Reason:
     """
     if any(isinstance(cause, GeoRestrictedError) for cause in chain):
         return Reason.REGION
+    # Without the recording's name and addresses, whose words mean nothing.
+    said = next((str(cause.orig_msg) for cause in chain if isinstance(cause, ExtractorError)), text)
+    said = re.sub(r"\w+://\S+", "", said)
     status = next((cause.status for cause in chain if isinstance(cause, HTTPError)), None)
-    if status is None and (found := re.search(r"HTTP Error (\d{3})", text)):
+    if status is None and (found := re.search(r"HTTP Error (\d{3})", said)):
         status = int(found[1])
+    spoken = _read(said)
     if status is not None:
-        if status == 403 and (spoken := _read(text)) in (Reason.RATE_LIMIT, Reason.REGION, Reason.PRIVATE):
+        if status == 403 and spoken in (Reason.RATE_LIMIT, Reason.REGION, Reason.PRIVATE):
             return spoken
         fallback = Reason.NETWORK if status >= 500 or 300 <= status < 400 else Reason.UNAVAILABLE
         return _STATUSES.get(status, fallback)
     if any(isinstance(cause, TransportError | ConnectionError | TimeoutError) for cause in chain):
         return Reason.NETWORK
-    spoken = _read(text)
-    if spoken is not None:
-        return spoken
-    return Reason.EXTRACTOR_ERROR
+    return spoken or Reason.EXTRACTOR_ERROR
 
 
 def _read(text: str) -> Reason | None:
