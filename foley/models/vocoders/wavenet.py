@@ -213,7 +213,7 @@ class Stepper:
             # A ring: the slot of this position holds the input of `reach` samples ago.
             oldest = self.position % layer.reach
             middle = (self.position + layer.dilation) % layer.reach
-            gates = _matrix(layer.condition, now) + layer.convolution.bias
+            gates = _matrix(layer.condition, now) + cast(Tensor, layer.convolution.bias)
             gates = gates + past[oldest] @ kernel[0] + past[middle] @ kernel[1] + x @ kernel[2]
             past[oldest] = x
             opened = _open(gates)
