@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from foley import registry
 from foley.datasets.check import CheckConfig
+from foley.datasets.duplicates import DuplicateConfig
 from foley.datasets.splits import SplitConfig
 from foley.errors import ConfigError
 from foley.features.audio import RepresentationConfig
@@ -72,6 +73,7 @@ class Config(_Block):
     dataset: str
     datasets: dict[str, DatasetConfig]
     check: CheckConfig = CheckConfig()
+    duplicates: DuplicateConfig = DuplicateConfig()
     split: SplitConfig = SplitConfig()
     denoise: DenoiseConfig = DenoiseConfig()
     clips: ClipConfig = ClipConfig()

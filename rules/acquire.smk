@@ -1,7 +1,8 @@
 """Acquire: what was asked for, what was got, what is usable, who is in which split.
 
 Reads   config.yaml, data_dir
-Writes  results/{dataset}/{sources,recordings,failures,splits}.tsv and per-shard tables
+Writes  results/{dataset}/{sources,duplicates,recordings,failures,splits,leakage}.tsv, check.html and
+        per-shard tables
 """
 
 
@@ -53,6 +54,8 @@ rule check_media:
     output:
         recordings="results/{dataset}/recordings/{shard}.tsv",
         failures="results/{dataset}/failures/{shard}.tsv",
+        details="results/{dataset}/checks/{shard}.jsonl",
+        evidence="results/{dataset}/checks/{shard}.h5",
     log:
         "results/logs/check_media/{dataset}/{shard}.log",
     benchmark:
@@ -60,11 +63,49 @@ rule check_media:
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.check.model_dump(mode="json"),
+        config=CONFIG.check,
         data_dir=CONFIG.data_dir,
         code=stage_code("check_media"),
     script:
         "../workflow_scripts/check_media.py"
+
+
+rule find_duplicates:
+    """Find recordings that are copies of others, also when encoded anew, scaled or trimmed."""
+    input:
+        recordings=per_shard("results/{dataset}/recordings/{shard}.tsv"),
+        evidence=per_shard("results/{dataset}/checks/{shard}.h5"),
+    output:
+        duplicates="results/{dataset}/duplicates.tsv",
+    log:
+        "results/logs/find_duplicates/{dataset}.log",
+    benchmark:
+        "results/benchmarks/find_duplicates/{dataset}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config=CONFIG.duplicates,
+        code=stage_code("find_duplicates"),
+    script:
+        "../workflow_scripts/find_duplicates.py"
+
+
+rule write_check_page:
+    """Show on one page what checking found: counts, cures, pictures of every odd file."""
+    input:
+        details=per_shard("results/{dataset}/checks/{shard}.jsonl"),
+        evidence=per_shard("results/{dataset}/checks/{shard}.h5"),
+        duplicates="results/{dataset}/duplicates.tsv",
+    output:
+        page="results/{dataset}/check.html",
+    log:
+        "results/logs/write_check_page/{dataset}.log",
+    conda:
+        "../envs/foley.yaml"
+    params:
+        code=stage_code("write_check_page"),
+    script:
+        "../workflow_scripts/write_check_page.py"
 
 
 rule collect_recordings:
@@ -72,6 +113,7 @@ rule collect_recordings:
     input:
         recordings=per_shard("results/{dataset}/recordings/{shard}.tsv"),
         failures=per_shard("results/{dataset}/failures/{shard}.tsv"),
+        duplicates="results/{dataset}/duplicates.tsv",
     output:
         recordings="results/{dataset}/recordings.tsv",
         failures="results/{dataset}/failures.tsv",
@@ -90,14 +132,16 @@ rule split_dataset:
     """Put every usable recording into the training or the test split."""
     input:
         recordings="results/{dataset}/recordings.tsv",
+        duplicates="results/{dataset}/duplicates.tsv",
     output:
         splits="results/{dataset}/splits.tsv",
+        leakage="results/{dataset}/leakage.tsv",
     log:
         "results/logs/split_dataset/{dataset}.log",
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.split.model_dump(mode="json"),
+        config=CONFIG.split,
         seed=CONFIG.seed,
         code=stage_code("split_dataset"),
     script:

@@ -13,6 +13,9 @@ with log_to_file(snakemake.log[0]):
         media_path=snakemake.input.media,
         data_dir=snakemake.params.data_dir,
         config=CheckConfig(**snakemake.params.config),
+        code=snakemake.params.code,
         recordings_path=snakemake.output.recordings,
         failures_path=snakemake.output.failures,
+        details_path=snakemake.output.details,
+        evidence_path=snakemake.output.evidence,
     )

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 with log_to_file(snakemake.log[0]):
     split_dataset(
         recordings_path=snakemake.input.recordings,
+        duplicates_path=snakemake.input.duplicates,
         config=SplitConfig(**snakemake.params.config),
         seed=snakemake.params.seed,
         splits_path=snakemake.output.splits,
+        leakage_path=snakemake.output.leakage,
     )

@@ -5,28 +5,19 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from foley.errors import StoreError
 from foley.provenance import config_digest, git_state
 from foley.report.figures import CAPTIONS
+from foley.report.markup import page_start, table
 from foley.report.measured import read_facts
 from foley.store.files import atomic_path
 from foley.store.manifests import Failure, read_rows
 
 _PACKAGE_ROOT = Path(__file__).parents[2]
 _PROVENANCE = '<script type="application/json" id="provenance">'
-
-
-def _row(values: Sequence[str], tag: str = "td") -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(value)}</{tag}>" for value in values) + "</tr>"
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    body = "".join(_row(line) for line in lines)
-    return f"<table><thead>{_row(header, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
 def _figure(path: Path) -> str:
@@ -43,9 +34,7 @@ def _failures(path: Path) -> str:
     if not rows:
         return "<p>Every recording could be used.</p>"
     lines = [(row.recording_id, row.label, row.stage, row.reason, row.detail) for row in rows]
-    return f"<p>{len(rows)} left out.</p>" + _table(
-        ("recording", "label", "stage", "reason", "detail"), lines
-    )
+    return f"<p>{len(rows)} left out.</p>" + table(("recording", "label", "stage", "reason", "detail"), lines)
 
 
 def _runs(facts: Mapping[tuple[str, int], Mapping[str, Any]], config: Mapping[str, Any]) -> str:
@@ -64,7 +53,7 @@ def _runs(facts: Mapping[tuple[str, int], Mapping[str, Any]], config: Mapping[st
                 "" if n_parameters is None else f"{n_parameters:,}",
             )
         )
-    return _table(("experiment", "seed", "title", "system", "picture features", "parameters"), lines)
+    return table(("experiment", "seed", "title", "system", "picture features", "parameters"), lines)
 
 
 def table_files(tables_dir: str | Path, ending: str) -> list[Path]:
@@ -125,7 +114,6 @@ def write_report(
         "seed": config.get("seed"),
         "config_digest": config_digest(config),
     }
-    style = files("foley.report").joinpath("page.css").read_text(encoding="utf-8")
     tables = "".join(path.read_text(encoding="utf-8") for path in table_files(tables_dir, "html"))
     # "</" would end the script element early.
     stored = json.dumps(provenance, sort_keys=True).replace("</", "<\\/")
@@ -137,10 +125,7 @@ def write_report(
     ]
     page = "\n".join(
         [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Foley: report</title><style>{style}</style></head><body>",
-            "<h1>Foley: report</h1>",
+            page_start("Foley: report"),
             f"<p>{html.escape(str(provenance['scale']))}</p>",
             '<nav><a href="#tables">Tables</a> <a href="#figures">Figures</a> <a href="#runs">Runs</a> '
             '<a href="#failures">Left out</a> <a href="#made">How it was made</a></nav>',
@@ -148,7 +133,7 @@ def write_report(
             f'<h2 id="figures">Figures</h2>{"".join(_figure(Path(path)) for path in figures)}',
             f'<h2 id="runs">Runs</h2>{_runs(read_facts(facts_paths), config)}',
             f'<h2 id="failures">Left out</h2>{_failures(Path(failures_path))}',
-            f'<h2 id="made">How it was made</h2>{_table(("what", "value"), lines)}',
+            f'<h2 id="made">How it was made</h2>{table(("what", "value"), lines)}',
             "<details><summary>Configuration</summary><pre>",
             html.escape(json.dumps(config, indent=2, sort_keys=True)),
             "</pre></details>",

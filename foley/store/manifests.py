@@ -126,7 +126,7 @@ class Duplicate(Row):
 
     recording_id: str
     like: str  # the other one
-    kind: str  # exact: to the byte; near: encoded anew, scaled, trimmed
+    kind: str  # exact: to the byte; near: encoded anew, scaled, trimmed; sound: under another picture
     similarity: float  # share of the sound's fingerprint that agrees
 
 
@@ -136,7 +136,7 @@ class Leak(Row):
     recording_id: str
     label: str
     like: str  # recording of the test split
-    kind: str  # near: a copy of it; group: of the same group, or a copy of such a one
+    kind: str  # copy: of that one; group: of the same group, or a copy of such a one
     action: str  # dropped | reported
 
 

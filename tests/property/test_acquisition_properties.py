@@ -1,16 +1,13 @@
-"""What holds for any names, any table and any grouping."""
+"""What holds for any names and any table."""
 
 import os
-from collections import defaultdict
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foley.datasets.films import safe_id
-from foley.datasets.splits import SplitConfig, assign_splits
 from foley.store.manifests import Failure, Source, decode_path, encode_path, read_rows, write_rows
-from tests.unit.test_datasets import recording
 
 BYTES = st.binary(min_size=1, max_size=30).filter(lambda raw: b"\x00" not in raw and b"/" not in raw)
 TEXTS = st.text(
@@ -68,52 +65,3 @@ def test_ids_are_safe_and_distinct(places: list[tuple[str, str]]) -> None:
     assert len(set(ids)) == len(ids)
     for recording_id in ids:
         Source(recording_id=recording_id, label="a", shard="000", origin="local", location="a")
-
-
-GROUPED = st.lists(
-    st.tuples(st.sampled_from(["rain", "fire", "car"]), st.integers(0, 12)), min_size=1, max_size=60
-)
-
-
-@QUICK
-@given(GROUPED, st.floats(0.05, 0.9), st.integers(0, 5))
-def test_splits_are_whole_groups_stratified_and_stable(
-    drawn: list[tuple[str, int]], fraction: float, seed: int
-) -> None:
-    # Group 0 stands for "no group"; groups are per class here, as those of one recording session.
-    rows = [
-        recording(f"r{number:03d}", label, group=f"{label}{group}" if group else "")
-        for number, (label, group) in enumerate(drawn)
-    ]
-    config = SplitConfig(test_fraction=fraction)
-    splits = assign_splits(rows, config, seed)
-    assert splits == assign_splits(rows[::-1], config, seed)
-    of = {row.recording_id: row.split for row in splits}
-    assert sorted(of) == sorted(row.recording_id for row in rows)
-    sizes: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for row in rows:
-        group = row.group or row.recording_id
-        sizes[row.label][group] += 1
-        assert of[row.recording_id] == next(
-            of[other.recording_id] for other in rows if (other.group or other.recording_id) == group
-        )
-    for label, groups in sizes.items():
-        members = [of[row.recording_id] for row in rows if row.label == label]
-        if len(groups) > 1:
-            assert set(members) == {"train", "test"}
-            largest = max(groups.values())
-            assert abs(members.count("test") - fraction * len(members)) <= largest
-        else:
-            assert set(members) == {"train"}
-
-
-@QUICK
-@given(st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=2, max_size=20), st.integers(0, 5))
-def test_a_group_over_several_classes_stays_whole(groups: list[str], seed: int) -> None:
-    rows = [
-        recording(f"r{number:02d}", ("rain", "fire")[number % 2], group=group)
-        for number, group in enumerate(groups)
-    ]
-    of = {row.recording_id: row.split for row in assign_splits(rows, SplitConfig(), seed)}
-    for group in ("a", "b", "c"):
-        assert len({of[row.recording_id] for row in rows if row.group == group}) <= 1

@@ -7,14 +7,15 @@ import pytest
 from pydantic import ValidationError
 
 from foley.datasets import acquire, folder
-from foley.datasets.check import CheckConfig, check_medium
+from foley.datasets.check import CheckConfig, judge_medium
+from foley.datasets.findings import Finding, Judgement, JudgementCache
 from foley.datasets.procedural import recipe
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.datasets.splits import SplitConfig, assign_splits
 from foley.errors import ConfigError, FoleyError
 from foley.preprocess.clipping import ClipConfig, clip_starts, events_in_clip
 from foley.preprocess.denoise import DenoiseConfig, denoise
-from foley.store.manifests import Event, Failure, Medium, Recording, Source, read_rows
+from foley.store.manifests import Event, Medium, Recording, Source, read_rows
 from tests.films import hits, lag_s
 
 
@@ -131,23 +132,26 @@ def test_an_unexpected_error_in_one_file_ends_in_the_ledger(films: Path) -> None
         shard="000",
         group="",
         split="",
-        path="a.mp4",
+        path="rain2/a.mp4",
         sha256="",
         status="ok",
     )
 
-    def breaks(path: Path, config: CheckConfig) -> None:
+    def breaks(path: Path, config: CheckConfig) -> Judgement:
         raise RuntimeError("odd\nfile\x07")
 
-    result = check_medium(medium, films, CheckConfig(), breaks)
-    assert isinstance(result, Failure)
-    assert (result.reason, result.detail) == ("decode_error", "RuntimeError: odd file?")
+    cache = JudgementCache(films / "cache.jsonl", "digest")
+    judgement = judge_medium(medium, films, CheckConfig(), cache, breaks)
+    assert judgement.failure == Finding(Reason.DECODE_ERROR, "RuntimeError: odd\nfile\x07")
+    assert not (films / "cache.jsonl").exists()  # another run may know better
 
 
 def test_a_published_split_is_kept_and_draws_its_group_along() -> None:
     rows = [recording("a", split="test", group="g"), recording("b", group="g"), recording("c", split="train")]
     rows += [recording(name) for name in "defghijklm"]
-    splits = {row.recording_id: row.split for row in assign_splits(rows, SplitConfig(test_fraction=0.2), 0)}
+    splits = {
+        row.recording_id: row.split for row in assign_splits(rows, [], SplitConfig(test_fraction=0.2), 0)[0]
+    }
     assert splits["a"] == splits["b"] == "test"
     assert splits["c"] == "train"
     assert sum(splits[name] == "test" for name in "defghijklm") == 2
@@ -156,15 +160,16 @@ def test_a_published_split_is_kept_and_draws_its_group_along() -> None:
 def test_a_published_split_that_leaks_is_refused() -> None:
     rows = [recording("a", split="test", group="g"), recording("b", split="train", group="g")]
     with pytest.raises(FoleyError, match="both published splits"):
-        assign_splits(rows, SplitConfig(), 0)
+        assign_splits(rows, [], SplitConfig(leakage="error"), 0)
     with pytest.raises(FoleyError, match="neither train nor test"):
-        assign_splits([recording("a", split="valid")], SplitConfig(), 0)
+        assign_splits([recording("a", split="valid")], [], SplitConfig(), 0)
 
 
 def test_another_seed_gives_another_split() -> None:
     rows = [recording(f"r{number}") for number in range(30)]
     first, second = (
-        [row.split for row in assign_splits(rows, SplitConfig(test_fraction=0.4), seed)] for seed in (0, 1)
+        [row.split for row in assign_splits(rows, [], SplitConfig(test_fraction=0.4), seed)[0]]
+        for seed in (0, 1)
     )
     assert first != second
 

@@ -8,6 +8,7 @@ import pytest
 
 from foley.datasets.acquire import build_sources, download_media
 from foley.datasets.check import CheckConfig, check_media
+from foley.datasets.duplicates import DuplicateConfig, find_duplicates
 from foley.datasets.splits import SplitConfig, collect_recordings, split_dataset
 from foley.errors import FoleyError
 from foley.media.video import read_frames
@@ -91,19 +92,31 @@ def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         config=CheckConfig(min_duration_s=1.0),
         recordings_path=str(out / "recordings/000.tsv"),
         failures_path=str(out / "failures/000.tsv"),
+        code="",
+        details_path=str(out / "checks/000.jsonl"),
+        evidence_path=str(out / "checks/000.h5"),
+    )
+    find_duplicates(
+        recordings_paths=[str(out / "recordings/000.tsv")],
+        evidence_paths=[str(out / "checks/000.h5")],
+        config=DuplicateConfig(),
+        duplicates_path=str(out / "duplicates.tsv"),
     )
     collect_recordings(
         recordings_paths=[str(out / "recordings/000.tsv")],
         failures_paths=[str(out / "failures/000.tsv")],
+        duplicates_path=str(out / "duplicates.tsv"),
         max_missing_fraction=0.9,
         recordings_path=str(out / "recordings.tsv"),
         failures_path=str(out / "failures.tsv"),
     )
     split_dataset(
         recordings_path=str(out / "recordings.tsv"),
+        duplicates_path=str(out / "duplicates.tsv"),
         config=SplitConfig(test_fraction=0.5),
         seed=0,
         splits_path=str(out / "splits.tsv"),
+        leakage_path=str(out / "leakage.tsv"),
     )
     denoise_shard(
         recordings_path=out / "recordings/000.tsv",
@@ -209,6 +222,7 @@ def test_too_many_losses_stop_the_run_and_say_why(made: Path, tmp_path: Path) ->
         collect_recordings(
             recordings_paths=[str(made / "recordings/000.tsv")],
             failures_paths=[str(made / "failures/000.tsv")],
+            duplicates_path=str(made / "duplicates.tsv"),
             max_missing_fraction=0.5,
             recordings_path=str(tmp_path / "recordings.tsv"),
             failures_path=str(tmp_path / "failures.tsv"),
