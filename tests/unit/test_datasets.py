@@ -13,6 +13,7 @@ from foley.datasets.procedural import recipe
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.datasets.splits import SplitConfig, assign_splits
 from foley.errors import ConfigError, FoleyError
+from foley.media.reasons import Reason
 from foley.preprocess.clipping import ClipConfig, clip_starts, events_in_clip
 from foley.preprocess.denoise import DenoiseConfig, denoise
 from foley.store.manifests import Event, Medium, Recording, Source, read_rows
