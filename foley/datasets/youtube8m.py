@@ -192,6 +192,10 @@ def _films_of(root: Path, names: ClassNames, keys: list[str]) -> dict[str, list[
             continue
         short = key.removeprefix("/m/")
         path = root / "v" / f"{short}.js"
+        if not is_video_id(short):  # the alphabet is the same
+            raise FoleyError(
+                f"{shown(names.path)}: {key!r} is no class id that has a list; choose another class"
+            )
         if not path.is_file():
             what = f"films of the class {names.names[key]!r}"
             raise missing(root, NeededFile((f"v/{short}.js",), what, f"{_LOOKUP}/v/{short}.js"))

@@ -477,6 +477,9 @@ def test_youtube8m_says_what_is_missing(tmp_path: Path) -> None:
     (root / "v/0k4j.js").write_text("<?xml version='1.0'?><Error/>")
     with pytest.raises(FoleyError, match=r"0k4j\.js: is not of the published form"):
         listed(youtube8m, tmp_path, classes={"car": ["Car"]})
+    (root / "vocabulary.csv").write_text(VOCABULARY.replace("/m/0k4j", "/m/../../0k4j"))
+    with pytest.raises(FoleyError, match=r"'/m/\.\./\.\./0k4j' is no class id"):
+        listed(youtube8m, tmp_path, classes={"car": ["Car"]})
     with pytest.raises(ValidationError, match="is no section"):
         youtube8m.Settings(section_s=(5.0, 5.0))
 
