@@ -12,12 +12,17 @@ from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
 
-import torch
-
 from foley.errors import ConfigError
 
 
-def device_for_job(device: str, n_gpus: Callable[[], int] = torch.cuda.device_count) -> str:
+def gpus_there() -> int:
+    """Number of GPUs that torch can use."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def device_for_job(device: str, n_gpus: Callable[[], int] = gpus_there) -> str:
     """Resolve ``cuda`` to a GPU that no other job of this user works on.
 
     Parameters
