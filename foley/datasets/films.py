@@ -34,14 +34,9 @@ def list_films(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
     Returns
     -------
     list of Path
-        Links are listed too, also broken ones: :func:`local_medium` judges them. Half-written files
-        of Foley's own (``*.part-*``) and resource forks of macOS (``._*``) are not.
+        Links are listed too, also broken ones: :func:`local_medium` judges them.
     """
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in endings and ".part-" not in path.name and not path.name.startswith("._")
-    )
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings)
 
 
 def class_folder(root: Path, names: Iterable[str]) -> Path | None:
