@@ -50,9 +50,9 @@ N_FILMS = {
 N_TEST_PAPER = 128
 _PAGE = "https://github.com/PeihaoChen/regnet"
 _ASK = f"{_PAGE} (section Download Datasets)"
-_ARCHIVES = ("VAS*",)
+_ARCHIVES = ("VAS*", "vas*")
 _FILES = NeededFile(
-    ("VAS*.zip", "VAS*.tar*", "videos/*/*.mp4", "*/videos/*/*.mp4", "*/*/videos/*/*.mp4"),
+    ("VAS*.zip", "VAS*.tar*", "vas*.zip", "videos/*/*.mp4", "*/videos/*/*.mp4", "*/*/videos/*/*.mp4"),
     "the archive VAS.zip, or its folders videos/<class>/video_00000.mp4",
     _ASK,
 )

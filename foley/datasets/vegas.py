@@ -26,9 +26,9 @@ _PAGE = "http://bvision11.cs.unc.edu/bigpen/yipin/visual2sound_webpage/visual2so
 _ASK = (
     f"{_PAGE}; users report that it cannot be had there any more (kaist-ami/Sound2Scene#3): ask the authors"
 )
-_ARCHIVES = ("VEGAS*",)
+_ARCHIVES = ("VEGAS*", "vegas*")
 _FILES = NeededFile(
-    ("VEGAS*.zip", "VEGAS*.tar*", "*/videos/*.mp4", "*/*/videos/*.mp4", "*/*/*/videos/*.mp4"),
+    ("VEGAS*.zip", "VEGAS*.tar*", "vegas*.zip", "*/videos/*.mp4", "*/*/videos/*.mp4", "*/*/*/videos/*.mp4"),
     "the archive VEGAS.zip, or its folders <class>/videos/video_00000.mp4",
     _ASK,
 )
