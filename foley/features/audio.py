@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -110,16 +111,18 @@ def extract_shard(*, clips_path: str | Path, config: RepresentationConfig, featu
     Parameters
     ----------
     clips_path : path
-        Shard of clips: item ``audio (n_samples,)``, attribute ``sample_rate_hz``.
+        Shard of clips: item ``audio (n_samples,)``, attribute ``sample_rate_hz``. Sound of another
+        rate than the representation's is resampled (soxr, HQ).
     config : RepresentationConfig
         Kind and settings.
     features_path : path
-        Shard to write: item ``features (n_bins, n_frames)`` float32, attribute ``sample_rate_hz``.
+        Shard to write: item ``features (n_bins, n_frames)`` float32, attribute ``sample_rate_hz``,
+        the representation's.
 
     Raises
     ------
     StoreError
-        If a clip's sample rate is not the configured one; names file and clip.
+        If a clip is not as long as the settings say; names file and clip.
     """
     clips = ShardReader(clips_path)
     settings = config.settings
@@ -133,12 +136,16 @@ def extract_shard(*, clips_path: str | Path, config: RepresentationConfig, featu
         for clip_id in clips.items:
             if shard.done(clip_id):
                 continue
-            rate_hz = clips.item_attributes(clip_id).get("sample_rate_hz")
+            audio = clips.read(clip_id, "audio")
+            rate_hz = clips.item_attributes(clip_id)["sample_rate_hz"]
             if rate_hz != settings.sample_rate_hz:
+                audio = soxr.resample(audio, rate_hz, settings.sample_rate_hz, quality="HQ")
+            if len(audio) != settings.n_samples:
                 raise StoreError(
-                    f"{clips_path}: {clip_id} has {rate_hz} samples a second, the representation is set up "
-                    f"for {settings.sample_rate_hz}; make clips.sample_rate_hz and the representation agree"
+                    f"{clips_path}: {clip_id} lasts {len(audio) / settings.sample_rate_hz:.3f} s, the "
+                    f"representation is set up for {settings.duration_s} s; make clips.duration_s and the "
+                    "representation's duration_s agree"
                 )
-            features = represent(clips.read(clip_id, "audio"), config)
-            shard.write(clip_id, {"features": features}, {"sample_rate_hz": rate_hz})
+            features = represent(audio, config)
+            shard.write(clip_id, {"features": features}, {"sample_rate_hz": settings.sample_rate_hz})
     logger.info("%s: %d clips", features_path, len(clips.items))

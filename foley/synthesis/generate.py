@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 import torch
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ from foley.features.audio import RepresentationConfig, to_magnitude
 from foley.models.base import Prediction
 from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
-from foley.store.shards import ShardWriter
+from foley.store.shards import ShardReader, ShardWriter
 from foley.synthesis.config import SynthesisConfig
 from foley.synthesis.griffin_lim import griffin_lim
 from foley.training.checkpoint import load_system
@@ -96,8 +97,9 @@ def synthesize(
     device : str
     sound_path : str
         Shard to write: item ``clip_id`` with ``probabilities (n_classes,)`` where the system has
-        them; for test clips ``waveform (n_samples,)`` and, where it has one,
-        ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``, ``sample_rate_hz``.
+        them; for test clips ``waveform (n_samples,)``, at the clips' rate whatever the system's, and,
+        where it has one, ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``,
+        ``sample_rate_hz``.
     """
     use_threads(n_threads)
     system, facts = load_system(model_path, facts_path, device)
@@ -121,6 +123,7 @@ def synthesize(
         "seeds": [base_seed, seed],
         "code": code_digest([__name__], Path(foley.__file__).parents[1]),
     }
+    rate_hz = _rate_hz(clips_paths)
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         every = np.arange(len(examples.rows))
         for chosen, batch in examples.batches(every, _BATCH, device):
@@ -134,13 +137,21 @@ def synthesize(
                 if "spectrogram" in arrays and "waveform" not in arrays:
                     phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
                     arrays["waveform"] = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
-                facts_of_clip = {
-                    "label": row.label,
-                    "split": row.split,
-                    "sample_rate_hz": system.spec.sample_rate_hz,
-                }
+                if "waveform" in arrays and system.spec.sample_rate_hz != rate_hz:
+                    arrays["waveform"] = soxr.resample(
+                        arrays["waveform"], system.spec.sample_rate_hz, rate_hz, quality="HQ"
+                    )
+                facts_of_clip = {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
                 shard.write(row.clip_id, arrays, facts_of_clip)
     logger.info("%s: %d clips", sound_path, len(examples.rows))
+
+
+def _rate_hz(clips_paths: Sequence[str]) -> int:
+    """Sample rate of the clips, which is one for all of them."""
+    readers = (ShardReader(path) for path in clips_paths)
+    return next(
+        int(reader.item_attributes(item)["sample_rate_hz"]) for reader in readers for item in reader.items
+    )
 
 
 def _arrays(prediction: Prediction, position: int, *, with_sound: bool) -> dict[str, NDArray[Any]]:

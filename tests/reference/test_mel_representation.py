@@ -1,11 +1,16 @@
 """REGNET's mel spectrogram: known answers, and librosa's own way to the same numbers."""
 
+from pathlib import Path
+
 import librosa
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from foley.errors import StoreError
+from foley.features.audio import RepresentationConfig, extract_shard
 from foley.features.representations import mel
+from foley.store.shards import ShardReader, ShardWriter
 
 FULL = mel.Config()
 SHORT = mel.Config(duration_s=1.0, n_frames=84)
@@ -70,3 +75,29 @@ def test_silence_inverts_to_silence() -> None:
 def test_settings_that_do_not_fit_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         mel.Config(**wrong)
+
+
+def clips_at_44100(path: Path) -> Path:
+    t_s = np.arange(44_100) / 44_100
+    with ShardWriter(path, {}) as shard:
+        tone = np.sin(2 * np.pi * 1000 * t_s).astype(np.float32)
+        shard.write("a_00", {"audio": tone}, {"sample_rate_hz": 44_100})
+    return path
+
+
+def test_clips_of_another_rate_are_resampled(tmp_path: Path) -> None:
+    clips = clips_at_44100(tmp_path / "clips.h5")
+    config = RepresentationConfig(kind="mel", duration_s=1.0, n_frames=84)
+    extract_shard(clips_path=clips, config=config, features_path=tmp_path / "mel.h5")
+    made = ShardReader(tmp_path / "mel.h5")
+    assert made.item_attributes("a_00")["sample_rate_hz"] == 22_050
+    np.testing.assert_allclose(
+        made.read("a_00", "features")[:, 4:80], mel.represent(sine(1000, SHORT), SHORT)[:, 4:80], atol=0.02
+    )
+
+
+def test_clips_of_another_length_are_an_error_that_names_them(tmp_path: Path) -> None:
+    clips = clips_at_44100(tmp_path / "clips.h5")
+    config = RepresentationConfig(kind="mel", duration_s=2.0, n_frames=84)
+    with pytest.raises(StoreError, match="a_00"):
+        extract_shard(clips_path=clips, config=config, features_path=tmp_path / "mel.h5")
