@@ -75,7 +75,7 @@ INFO = DatasetInfo(
         "Each recording is there with its sound as recorded (mic) and de-noised; `sound` chooses.",
         "The published lists put parts of one session into both splits (for example 2015-09-28-00-28-26); "
         "such sessions are not grouped, and the log of build_sources counts them.",
-        "vis-data.zip has full pictures, vis-data-256.zip small ones (README of syncfusion); use one of them.",
+        "vis-data.zip has full pictures, vis-data-256.zip small ones (syncfusion's README): use one of them.",
     ),
 )
 
