@@ -104,6 +104,6 @@ def test_shard(tmp_path):
     features_path.unlink()
     extract_shard(clips_path=clips_path, config=CONFIG, features_path=features_path)
     assert features_path.read_bytes() == first
-        wrong = RepresentationConfig(kind="stft", duration_s=2.0)
+    wrong = RepresentationConfig(kind="stft", duration_s=2.0)
     with pytest.raises(StoreError, match="c0 lasts 3.000 s"):
         extract_shard(clips_path=clips_path, config=wrong, features_path=tmp_path / "x.h5")
