@@ -45,6 +45,13 @@ class Asked:
     status: int
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Clients that leave are no news."""
+
+
 class Loopback:
     """The server: set `pages`, read `asked`."""
 
@@ -55,8 +62,7 @@ class Loopback:
         self.lock = threading.Lock()
         self.n_active = 0
         self.most_active = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

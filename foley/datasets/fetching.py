@@ -1,6 +1,7 @@
 """Many recordings fetched at once: locks, retries, waits, disk space, progress, ledger."""
 
 import logging
+import os
 import re
 import shutil
 import threading
@@ -153,31 +154,33 @@ class Fetcher:
         host = urlsplit(order.url).netloc
         attempt = 0
         while True:
+            pause_s = self._hosts.pause_s(host)
+            if pause_s > self._config.max_backoff_s:
+                busy = FetchError(Reason.RATE_LIMIT, f"the server asks to be left alone for {pause_s:.0f} s")
+                return self._give_up(source, busy, place, work, n_before + attempt)
+            self._wait(pause_s)
             attempt += 1
             try:
-                self._wait(self._hosts.pause_s(host))
                 path, _ = fetch_file(order, work, self._config, cookies=self._cookies, on_bytes=self._arrived)
                 return self._accept(source, path, place, work, n_before + attempt)
             except FetchError as error:
                 self._check_stop()
                 scale = 1.0 - self._config.jitter * float(generator.random())
-                backoff_s = self._config.backoff_s * 2.0 ** (attempt - 1)
-                pause_s = max(error.retry_after_s, min(backoff_s, self._config.max_backoff_s) * scale)
+                backoff_s = min(self._config.backoff_s * 2.0 ** (attempt - 1), self._config.max_backoff_s)
+                pause_s = max(error.retry_after_s, backoff_s * scale)
                 if error.reason == Reason.RATE_LIMIT:
                     self._hosts.leave_alone(host, pause_s)
-                gives_up = (
-                    error.reason not in TRANSIENT
-                    or attempt > self._config.n_retries
-                    or pause_s > self._config.max_backoff_s
-                )
-                if gives_up:
+                may_help = error.reason in TRANSIENT and attempt <= self._config.n_retries
+                if not may_help or pause_s > self._config.max_backoff_s:
                     return self._give_up(source, error, place, work, n_before + attempt)
-                logger.info("%s: %s; again in %.1f s", source.recording_id, one_line(str(error)), pause_s)
+                logger.info("%s: %s; again in %.1f s", source.recording_id, error, pause_s)
                 self._wait(pause_s)
 
     def _accept(self, source: Source, path: Path, place: Path, work: Path, n_attempts: int) -> Entry:
         """Take a file over. The ledger is written first: then a kill in between loses nothing."""
         place.mkdir(parents=True, exist_ok=True)
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())  # a loss of power must not leave a ledger of bytes that never were
         entry = _entry(source, OK, "", n_attempts).model_copy(
             update={
                 "file": f"{source.recording_id}{path.suffix}",
@@ -242,12 +245,6 @@ class Fetcher:
             raise StoppedError
 
     def _wait(self, seconds: float) -> None:
-        if seconds > self._config.max_backoff_s:
-            raise FetchError(
-                Reason.RATE_LIMIT,
-                f"the server asks to be left alone for {seconds:.0f} s",
-                retry_after_s=seconds,
-            )
         if self._stop.wait(seconds):
             raise StoppedError
 

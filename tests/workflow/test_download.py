@@ -94,6 +94,7 @@ def test_every_outcome_has_its_reason(server: Loopback, film: bytes, tmp_path: P
         "/cut.mp4": Page(film, cut_after=1000, ranges=False),
         "/overstated.mp4": Page(film, declared_length=len(film) + 40),
         "/understated.mp4": Page(film, declared_length=len(film) // 2, ranges=False),
+        "/embed.mp4": Page(b'<html><video src="/good.mp4"></video></html>', content_type="text/html"),
         "/page.mp4": Page(b"<html><body>no film here</body></html>", content_type="text/html"),
         "/text.mp4": Page(b"this is no film\n" * 999),
         "/empty.mp4": Page(b""),
@@ -106,6 +107,7 @@ def test_every_outcome_has_its_reason(server: Loopback, film: bytes, tmp_path: P
         "good": "ok",
         "moved": "ok",
         "noranges": "ok",
+        "embed": "ok",
         "missing": "unavailable",
         "forbidden": "forbidden",
         "gone": "removed",
@@ -129,7 +131,7 @@ def test_every_outcome_has_its_reason(server: Loopback, film: bytes, tmp_path: P
     assert all(bool(row.detail) == (row.status != "ok") for row in media.values())
     for name, status in expected.items():
         assert ledger(tmp_path, name).status == status
-    for name in ("good", "moved", "noranges"):
+    for name in ("good", "moved", "noranges", "embed"):
         assert (tmp_path / media[name].path).read_bytes() == film
 
 
@@ -220,6 +222,7 @@ def test_retry_after_is_honoured(server: Loopback, film: bytes, tmp_path: Path) 
     assert [row.status for row in media.values()] == ["rate_limit", "rate_limit"]
     # Longer than max_backoff_s: left for a later run, and the server is not asked for anything else.
     assert len([row for row in server.asked if row.path.startswith("/late")]) == 1
+    assert sorted(ledger(tmp_path, name).n_attempts for name in media) == [0, 1]
 
 
 def test_the_workers_work_side_by_side(server: Loopback, film: bytes, tmp_path: Path) -> None:
