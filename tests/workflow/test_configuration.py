@@ -30,7 +30,7 @@ def test_every_overlay_fits(name: str) -> None:
     [
         (("sede",), 1, "sede: there is no such key"),
         (("clips", "duratoin_s"), 3, r"clips\.duratoin_s: there is no such key"),
-        (("dataset",), "vegas", "dataset: 'vegas' is not one of"),
+        (("dataset",), "vegaz", "dataset: 'vegaz' is not one of"),
         (("datasets", "procedural", "settings", "recordings_per_clas"), 3, "recordings_per_clas"),
         (("experiments", "frame_sequence", "visual"), ["resnet/flow/spacetime"], "frame_sequence.visual"),
         (("experiments", "frame_sequence", "model", "hiden"), 3, "hiden: there is no such key"),
