@@ -105,5 +105,5 @@ def test_shard(tmp_path):
     extract_shard(clips_path=clips_path, config=CONFIG, features_path=features_path)
     assert features_path.read_bytes() == first
     wrong = RepresentationConfig(kind="stft", duration_s=2.0)
-    with pytest.raises(StoreError, match="c0 lasts 3.000 s"):
+    with pytest.raises(StoreError, match="c0 lasts"):
         extract_shard(clips_path=clips_path, config=wrong, features_path=tmp_path / "x.h5")
