@@ -1,5 +1,6 @@
 """Tiny films for tests, made with PyAV: every time stamp and every sample is known."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,6 +43,9 @@ def make_film(
     width: int = 64,
     height: int = 48,
     still: bool = False,
+    paint: Callable[[int], NDArray[np.uint8]] | None = None,
+    pixel_format: str = "yuv420p",
+    transfer: int | None = None,
     sound_start_s: float = 0.0,
     video_codec: str = "libx264",
     audio_codec: str = "aac",
@@ -49,12 +53,15 @@ def make_film(
     container: str | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Write a film; `times_s` are the instants of its pictures, `sound` is (n,) or (n, n_channels)."""
+    """Write a film; `times_s` are the instants of its pictures, `sound` is (n,) or (n, n_channels).
+
+    `paint` draws picture number i in place of :func:`picture`; `transfer` is FFmpeg's number of a curve.
+    """
     with av.open(path.open("wb"), "w", format=container or _format(path), options=options or {}) as film:
         video = audio = None
         if times_s is not None:
             video = film.add_stream(video_codec, rate=25)
-            video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+            video.width, video.height, video.pix_fmt = width, height, pixel_format
             video.time_base = video.codec_context.time_base = (
                 TICK if video_codec == "libx264" else Fraction(1, 25)
             )
@@ -70,8 +77,14 @@ def make_film(
         if video is not None and times_s is not None:
             last_s = times_s[-1] + (times_s[-1] - times_s[-2] if len(times_s) > 1 else 0.04)
             ends_s = [*times_s[1:], last_s]
+            if transfer is not None:
+                video.codec_context.color_trc = transfer
             for index, (time_s, end_s) in enumerate(zip(times_s, ends_s, strict=True)):
-                frame = av.VideoFrame.from_ndarray(picture(0 if still else index, width, height), "rgb24")
+                number = 0 if still else index
+                canvas = picture(number, width, height) if paint is None else paint(number)
+                frame = av.VideoFrame.from_ndarray(canvas, "rgb24").reformat(format=pixel_format)
+                if transfer is not None:
+                    frame.color_trc = transfer
                 frame.time_base = video.codec_context.time_base
                 frame.pts = round(time_s / frame.time_base)
                 frame.duration = round((end_s - time_s) / frame.time_base)

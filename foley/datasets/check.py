@@ -49,7 +49,6 @@ _FULL_SCALE = 0.98
 _STRIP_AT = (0.1, 0.5, 0.9)
 _STRIP_HEIGHT_PX = 90
 _STRIP_QUALITY = 70
-_PLAIN_LAYOUTS = ("mono", "stereo")
 _USUAL_BITS = 8
 
 
@@ -145,7 +144,7 @@ def _oddities(facts: MediaFacts, config: CheckConfig) -> Iterator[tuple[Reason, 
             )
     if facts.has_audio and facts.sample_rate_hz < config.min_sample_rate_hz:
         yield Reason.SAMPLE_RATE, f"sound has {facts.sample_rate_hz} Hz"
-    if facts.has_audio and facts.channel_layout not in _PLAIN_LAYOUTS:
+    if facts.n_channels > 2:
         yield Reason.CHANNEL_LAYOUT, f"sound has {facts.n_channels} channels ({facts.channel_layout})"
     if facts.variable_frame_rate:
         yield Reason.VARIABLE_FRAME_RATE, f"{facts.fps:.2f} pictures a second on average"

@@ -85,7 +85,7 @@ _CURES = {
     Reason.SOUND_OFFSET: "none needed: silence is put before late sound; look whether both belong together",
     Reason.SOUND_LENGTH: "none needed: clips without sound are left out; look whether both belong together",
     Reason.SAMPLE_RATE: "use a recording with the full range of pitches, or judge without the highest",
-    Reason.CHANNEL_LAYOUT: "none needed: all channels but the lowest are folded to one",
+    Reason.CHANNEL_LAYOUT: "none needed: channels are folded to one",
     Reason.VARIABLE_FRAME_RATE: "none needed: time stamps are followed, pictures are never counted",
     Reason.ROTATED: "none needed: pictures are turned as the file asks",
     Reason.ODD_SIZE: "none needed: pictures are squeezed to a square",
