@@ -180,10 +180,9 @@ from foley.preprocess.interpolation import InterpolationConfig
 from foley.preprocess.spacetime import SpacetimeConfig
 folder, n_threads = Path(sys.argv[1]), int(sys.argv[2])
 lite = BackboneConfig(network="efficientnet_lite0", input_px=32, every=20, batch_size=1)
-made = InterpolationConfig(fps=200), SpacetimeConfig(every=5)
-source = PictureSource(folder / "clips.h5", folder, *made, 128)
-jobs = [FeatureJob(lite, kind, folder / f"{kind}.h5") for kind in ("frames", "spacetime")]
-extract_streamed_together(source, jobs, n_threads=n_threads)
+made = InterpolationConfig(method="blend", fps=200), SpacetimeConfig(every=5)
+source = PictureSource(folder / "clips.h5", folder, *made, 160)
+extract_streamed_together(source, [FeatureJob(lite, "spacetime", folder / "out.h5")], n_threads=n_threads)
 lines = Path("/proc/self/status").read_text().splitlines()
 print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")))
 """
@@ -202,7 +201,7 @@ def peak_kib(folder, n_clips, n_threads):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert len(ShardReader(folder / "spacetime.h5").items) == n_clips
+    assert len(ShardReader(folder / "out.h5").items) == n_clips
     return int(done.stdout)
 
 
