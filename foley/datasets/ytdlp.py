@@ -42,6 +42,8 @@ _SECTION_TOLERANCE_S = 0.5
 _SLOWEST_BYTES_S = 256
 _MOST_DETAIL = 300
 _LONGEST_ADDRESS = 4096
+_LARGEST_PAGE_BYTES = 1 << 24
+_LONGEST_PAGE_TIMEOUTS = 4.0
 _ENDINGS = {
     "mov": ("mp4", "mov", "m4v", "m4a", "3gp"),
     "matroska": ("mkv", "webm", "mka"),
@@ -73,7 +75,7 @@ _TEXTS = (
     (
         Reason.NETWORK,
         r"got error:|timed out|connection|temporary failure|resolve|unable to download|incomplete|too short"
-        r"|ffmpeg exited|did not get any data|fragment \d+ not found",
+        r"|ffmpeg exited|partially|did not get any data|fragment \d+ not found",
     ),
     (
         Reason.UNAVAILABLE,
@@ -376,6 +378,7 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
         self._config = config
         self._on_bytes = on_bytes
         self._part: Path | None = None
+        self._streams = False
         self._n_counted: dict[str, int] = {}
         self._pace = (time.monotonic(), 0)
         self.retry_after_s = 0.0
@@ -392,27 +395,37 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
 
     def dl(self, name: str, info: Any, subtitle: bool = False, test: bool = False) -> Any:
         """Download one stream; a plain HTTP one is continued where that is safe."""
+        for stream in info.get("requested_formats") or [info]:
+            self._check_scheme(stream.get("url") or "")
         self._n_counted.clear()
         self._pace = (time.monotonic(), 0)
         if info.get("section_start") or info.get("section_end"):
             return super().dl(name, {**info, "ext": "mp4"}, subtitle, test)
-        if get_suitable_downloader(dict(info), self.params) is not HttpFD:
-            return super().dl(name, info, subtitle, test)
-        self._part = Path(f"{name}.part")
+        self._streams = True
         try:
-            self._sort_out(Path(name), self._part)
-            if self._part.exists():
-                self._n_counted[str(self._part)] = self._part.stat().st_size
-            answer = super().dl(name, info, subtitle, test)
-            _check_length(Path(name), _facts_path(self._part))
-            return answer
+            if get_suitable_downloader(dict(info), self.params) is HttpFD:
+                return self._continue(Path(name), info)
+            return super().dl(name, info, subtitle, test)
         finally:
-            self._part = None
+            self._streams, self._part = False, None
+
+    def _continue(self, name: Path, info: Any) -> Any:
+        self._part = Path(f"{name}.part")
+        self._sort_out(name, self._part)
+        if self._part.exists():
+            self._n_counted[str(self._part)] = self._part.stat().st_size
+        answer = super().dl(str(name), info)
+        _check_length(name, _facts_path(self._part))
+        return answer
+
+    @staticmethod
+    def _check_scheme(url: str) -> None:
+        if not re.match(r"https?://", url, re.IGNORECASE):
+            raise FetchError(Reason.UNSAFE_URL, f"the page leads to {url[:80]!r}, which is no web address")
 
     def urlopen(self, req: Any) -> Any:
         """Open an address; anything but http and https is refused, wherever it was read."""
-        if not re.match(r"https?://", req if isinstance(req, str) else req.url, re.IGNORECASE):
-            raise FetchError(Reason.UNSAFE_URL, "the page leads to something that is not a web address")
+        self._check_scheme(req if isinstance(req, str) else req.url)
         try:
             response = super().urlopen(req)
         except HTTPError as error:
@@ -424,10 +437,35 @@ class _Client(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp carries no type
         self.retry_after_s = 0.0
         if self._part is not None:
             self._compare(self._part, req, response)
-            if hasattr(response.fp, "read1") and hasattr(response, "_real_read"):
-                # As much as is there, in place of waiting for a full block from a server that drips.
-                response._real_read = lambda amount=None: response.fp.read1(amount, decode_content=True)
+        if hasattr(response.fp, "read1") and hasattr(response, "_real_read"):
+            response._real_read = self._piecewise(response) if self._streams else self._bounded(response)
         return response
+
+    @staticmethod
+    def _piecewise(response: Any) -> Callable[..., bytes]:
+        """Give what is there, in place of waiting for a full block from a server that drips."""
+        return lambda amount=None: bytes(response.fp.read1(amount, decode_content=True))
+
+    def _bounded(self, response: Any) -> Callable[..., bytes]:
+        """Read a page that yt-dlp wants to look into, unless it never ends."""
+        ends_s = time.monotonic() + _LONGEST_PAGE_TIMEOUTS * self._config.timeout_s
+        n_bytes = 0
+
+        def read(amount: int | None = None) -> bytes:
+            nonlocal n_bytes
+            blocks: list[bytes] = []
+            left = _LARGEST_PAGE_BYTES if amount is None else amount
+            while left and (block := response.fp.read1(min(left, 1 << 16), decode_content=True)):
+                blocks.append(block)
+                left -= len(block)
+                n_bytes += len(block)
+                if n_bytes >= _LARGEST_PAGE_BYTES:
+                    raise FetchError(Reason.TOO_LARGE, f"a page of more than {n_bytes} bytes")
+                if time.monotonic() > ends_s:
+                    raise FetchError(Reason.NETWORK, f"stalled: {n_bytes} bytes of a page came")
+            return b"".join(blocks)
+
+        return read
 
     def checked(self, done: Any) -> Path:
         """Find the file that came back."""

@@ -241,6 +241,41 @@ def test_a_server_that_drips_is_left(server: Loopback, film: bytes, tmp_path: Pa
     assert (row.status, row.detail[:7]) == ("network", "stalled")
 
 
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/x.mp4", "rtmp://127.0.0.1/x/y"])
+def test_a_page_cannot_lead_to_another_scheme(server: Loopback, tmp_path: Path, address: str) -> None:
+    page = f'<html><video src="{address}"></video></html>'
+    server.pages["/page.html"] = Page(page.encode(), content_type="text/html")
+    for start_s in (None, 1.0):
+        row = source(server, "/page.html", start_s=start_s, end_s=start_s and 2.0)
+        medium = fetch([row], tmp_path / str(start_s))["page"]
+        assert medium.status in ("unsafe_url", "unavailable"), medium.detail
+
+
+def test_a_page_that_never_ends_is_left(server: Loopback, tmp_path: Path) -> None:
+    start = b"<html><body>no film here, but "
+    server.pages |= {
+        "/slow.html": Page(start + b"more " * 1000, content_type="text/html", drip=True),
+        "/vast.html": Page(start + b"more " * 4_000_000, content_type="text/html"),
+    }
+    config = QUICK.model_copy(update={"timeout_s": 0.3, "n_retries": 0})
+    media = fetch([source(server, f"/{name}.html") for name in ("slow", "vast")], tmp_path, config)
+    assert [row.status for row in media.values()] == ["network", "too_large"]
+
+
+def test_a_server_that_loses_its_ranges_sends_the_file_anew(
+    server: Loopback, film: bytes, tmp_path: Path
+) -> None:
+    page = Page(film, cut_after=1_000_000, n_faults=1)
+    server.pages["/long.mp4"] = page
+    rows = [source(server, "/long.mp4")]
+    once = QUICK.model_copy(update={"n_retries": 0})
+    assert fetch(rows, tmp_path, once)["long"].status == "network"
+    page.ranges = False
+    row = fetch(rows, tmp_path, once)["long"]
+    assert row.status == "ok"
+    assert (tmp_path / row.path).read_bytes() == film
+
+
 def test_a_file_that_is_too_large_is_refused(server: Loopback, film: bytes, tmp_path: Path) -> None:
     server.pages["/large.mp4"] = Page(film)
     config = QUICK.model_copy(update={"max_bytes_per_item": 100_000})
