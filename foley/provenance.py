@@ -35,10 +35,45 @@ class _WithoutDocstrings(ast.NodeTransformer):
     visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _strip
 
 
+class SourceReader:
+    """Reads sources as digests see them, and remembers what it read.
+
+    Parameters
+    ----------
+    known : dict, optional
+        What another reader knew, by path; a source that has changed since is read again.
+
+    Attributes
+    ----------
+    known : dict
+        JSON-like, by path: stamp of the file, digest, names imported.
+    n_read : int
+        Sources that had to be read.
+    """
+
+    def __init__(self, known: dict[str, list[Any]] | None = None) -> None:
+        self.known = dict(known or {})
+        self.n_read = 0
+
+    def read(self, path: Path) -> tuple[str, list[str]]:
+        """Digest of what decides results in a source, and the Foley names that it imports, sorted."""
+        stat = path.stat()
+        stamp = [stat.st_mtime_ns, stat.st_size, platform.python_version()]
+        known = self.known.get(str(path))
+        if known is None or known[0] != stamp:
+            known = [stamp, *_parsed(path)]
+            self.known[str(path)] = known
+            self.n_read += 1
+        return known[1], known[2]
+
+
 @cache
-def _parsed(path: str, stamp: tuple[int, int]) -> tuple[str, frozenset[str]]:
-    """Return the text of a source that decides results, and the Foley names it imports."""
-    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+def _reader() -> SourceReader:
+    return SourceReader()
+
+
+def _parsed(path: Path) -> tuple[str, list[str]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -46,8 +81,9 @@ def _parsed(path: str, stamp: tuple[int, int]) -> tuple[str, frozenset[str]]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    ours = frozenset(name for name in names if name.split(".")[0] == _PACKAGE)
-    return ast.dump(_WithoutDocstrings().visit(tree)), ours
+    ours = sorted(name for name in names if name.split(".")[0] == _PACKAGE)
+    text = ast.dump(_WithoutDocstrings().visit(tree))
+    return hashlib.sha256(text.encode()).hexdigest(), ours
 
 
 def _module_file(name: str, root: Path) -> Path | None:
@@ -58,7 +94,7 @@ def _module_file(name: str, root: Path) -> Path | None:
     return None
 
 
-def source_files(entries: list[str], root: Path) -> dict[str, Path]:
+def source_files(entries: list[str], root: Path, reader: SourceReader | None = None) -> dict[str, Path]:
     """Find every Foley source that the entries import, directly or not.
 
     Parameters
@@ -67,12 +103,15 @@ def source_files(entries: list[str], root: Path) -> dict[str, Path]:
         Module names (``foley.preprocess.denoise``) or paths of scripts relative to `root`.
     root : Path
         Folder that holds the package ``foley``.
+    reader : SourceReader, optional
+        Reads the sources.
 
     Returns
     -------
     dict of str to Path
         Name to file, sorted by name.
     """
+    reader = reader or _reader()
     found: dict[str, Path] = {}
     todo = list(entries)
     while todo:
@@ -83,12 +122,11 @@ def source_files(entries: list[str], root: Path) -> dict[str, Path]:
         if path is None:
             continue
         found[name] = path
-        stat = path.stat()
-        todo.extend(_parsed(str(path), (stat.st_mtime_ns, stat.st_size))[1])
+        todo.extend(reader.read(path)[1])
     return dict(sorted(found.items()))
 
 
-def code_digest(entries: list[str], root: Path) -> str:
+def code_digest(entries: list[str], root: Path, reader: SourceReader | None = None) -> str:
     """Digest the code that decides what a stage computes.
 
     Docstrings, comments and formatting do not count, so editing them reruns nothing; any other
@@ -100,6 +138,8 @@ def code_digest(entries: list[str], root: Path) -> str:
         Module names or script paths relative to `root`.
     root : Path
         Folder that holds the package ``foley``.
+    reader : SourceReader, optional
+        Reads the sources; one that another process's knowledge was given to saves a second.
 
     Returns
     -------
@@ -107,10 +147,10 @@ def code_digest(entries: list[str], root: Path) -> str:
         16 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for name, path in source_files(entries, root).items():
-        stat = path.stat()
+    reader = reader or _reader()
+    for name, path in source_files(entries, root, reader).items():
         digest.update(name.encode())
-        digest.update(_parsed(str(path), (stat.st_mtime_ns, stat.st_size))[0].encode())
+        digest.update(reader.read(path)[0].encode())
     return digest.hexdigest()[:16]
 
 

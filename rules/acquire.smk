@@ -63,7 +63,7 @@ rule check_media:
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.check,
+        config=CONFIG["check"],
         data_dir=CONFIG.data_dir,
         code=stage_code("check_media"),
     script:
@@ -84,7 +84,7 @@ rule find_duplicates:
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.duplicates,
+        config=CONFIG["duplicates"],
         code=stage_code("find_duplicates"),
     script:
         "../workflow_scripts/find_duplicates.py"
@@ -141,7 +141,7 @@ rule split_dataset:
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.split,
+        config=CONFIG["split"],
         seed=CONFIG.seed,
         code=stage_code("split_dataset"),
     script:

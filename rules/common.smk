@@ -5,27 +5,29 @@ from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
-from foley import config as foley_config
 from foley import registry
-from foley.errors import ConfigError, FoleyError
+from foley.errors import FoleyError
 from foley.provenance import code_digest
+from foley.settings import keep_sources, read_settings, recall_sources
 from foley.store.runs import begin_run
-from foley.store.shards import shard_names
 
 try:
-    CONFIG = foley_config.parse(config)
-except ConfigError as error:
+    CONFIG = read_settings(config, ".snakemake/foley-settings.json")
+except FoleyError as error:
     raise WorkflowError(str(error)) from None
 
 ROOT = Path(workflow.basedir)
-SHARDS = shard_names(CONFIG.shards)
+SOURCES = recall_sources(".snakemake/foley-sources.json")
+SHARDS = CONFIG.derived.shard_names
 DATASET = CONFIG.dataset
 RUNS = [
-    (name, seed) for name, entry in CONFIG.experiments.items() for seed in entry.seeds
+    (name, seed)
+    for name, entry in CONFIG.experiments.items()
+    for seed in entry["seeds"]
 ]
 GPU = 1 if CONFIG.device == "cuda" else 0
 WANTED = sorted(
-    {name for entry in CONFIG.experiments.values() for name in entry.visual}
+    {name for entry in CONFIG.experiments.values() for name in entry["visual"]}
 )
 STREAMED = {
     interpolation: [name for name in WANTED if name.split("/")[1] == interpolation]
@@ -50,6 +52,7 @@ wildcard_constraints:
     kind="frames|spacetime",
     backbone="|".join(CONFIG.backbones),
     representation="|".join(CONFIG.representations),
+    feature=r"visual/\w+/\w+/(frames|spacetime)|audio/\w+",
     experiment="|".join(CONFIG.experiments),
     seed=r"\d+",
     metric="|".join(CONFIG.metrics),
@@ -58,7 +61,11 @@ wildcard_constraints:
 
 @cache
 def _digest(*entries):
-    return code_digest(list(entries), ROOT)
+    n_read = SOURCES.n_read
+    digest = code_digest(list(entries), ROOT, SOURCES)
+    if SOURCES.n_read > n_read:
+        keep_sources(SOURCES, ".snakemake/foley-sources.json")
+    return digest
 
 
 def stage_code(rule_name, *modules):
@@ -70,9 +77,7 @@ def settings(block, wildcard):
     """Function of the wildcards: the settings of one named entry of a configuration block."""
 
     def of(wildcards):
-        return getattr(CONFIG, block)[getattr(wildcards, wildcard)].model_dump(
-            mode="json"
-        )
+        return CONFIG[block][getattr(wildcards, wildcard)]
 
     return of
 
@@ -81,7 +86,7 @@ def dataset_code(rule_name):
     """Function of the wildcards: code digest of a stage that loads the data set's module."""
 
     def of(wildcards):
-        kind = CONFIG.datasets[wildcards.dataset].kind
+        kind = CONFIG.datasets[wildcards.dataset]["kind"]
         return stage_code(rule_name, registry.module_name("datasets", kind))
 
     return of
@@ -94,7 +99,7 @@ def asked_again(wildcards):
 
 
 def backbone_code(wildcards):
-    network = CONFIG.backbones[wildcards.backbone].network
+    network = CONFIG.backbones[wildcards.backbone]["network"]
     return stage_code(
         "extract_visual_features", registry.module_name("backbones", network)
     )
@@ -104,23 +109,23 @@ def representation_code(rule_name):
     """Function of the wildcards: code digest of a stage that loads a representation's module."""
 
     def of(wildcards):
-        kind = CONFIG.representations[wildcards.representation].kind
+        kind = CONFIG.representations[wildcards.representation]["kind"]
         return stage_code(rule_name, registry.module_name("representations", kind))
 
     return of
 
 
 def train_code(wildcards):
-    system = CONFIG.experiments[wildcards.experiment].system
+    system = CONFIG.experiments[wildcards.experiment]["system"]
     return stage_code("train_model", registry.module_name("systems", system))
 
 
 def synthesis_code(wildcards):
     experiment = CONFIG.experiments[wildcards.experiment]
-    kind = CONFIG.representations[experiment.representation].kind
+    kind = CONFIG.representations[experiment["representation"]]["kind"]
     return stage_code(
         "synthesize_audio",
-        registry.module_name("systems", experiment.system),
+        registry.module_name("systems", experiment["system"]),
         registry.module_name("representations", kind),
     )
 
@@ -139,27 +144,20 @@ def per_shard(pattern):
 
 
 def visual_files(wildcards):
-    """Feature shards that an experiment looks at."""
-    names = CONFIG.experiments[wildcards.experiment].visual
-    return [
-        f"results/{wildcards.dataset}/features/visual/{name}/{shard}.h5"
-        for name in names
-        for shard in SHARDS
-    ]
+    """Features that an experiment looks at."""
+    names = CONFIG.experiments[wildcards.experiment]["visual"]
+    return [f"results/{wildcards.dataset}/features/visual/{name}.h5" for name in names]
 
 
-def audio_files(wildcards):
-    """Audio feature shards that an experiment learns."""
-    name = CONFIG.experiments[wildcards.experiment].representation
-    return [
-        f"results/{wildcards.dataset}/features/audio/{name}/{shard}.h5"
-        for shard in SHARDS
-    ]
+def audio_file(wildcards):
+    """Audio features that an experiment learns."""
+    name = CONFIG.experiments[wildcards.experiment]["representation"]
+    return f"results/{wildcards.dataset}/features/audio/{name}.h5"
 
 
 def average_file(wildcards):
     """Class averages of the representation that an experiment learns."""
-    name = CONFIG.experiments[wildcards.experiment].representation
+    name = CONFIG.experiments[wildcards.experiment]["representation"]
     return f"results/{wildcards.dataset}/averages/{name}.h5"
 
 
@@ -168,7 +166,7 @@ def metric_files():
     return [
         f"results/{DATASET}/experiments/{name}/seed{seed}/metrics/{metric}.json"
         for name, seed in RUNS
-        for metric in CONFIG.experiments[name].metrics or CONFIG.metrics
+        for metric in CONFIG.experiments[name]["metrics"] or CONFIG.metrics
     ]
 
 
@@ -191,8 +189,8 @@ def metric_settings(wildcards):
 
 def experiment_representation(wildcards):
     """Settings of the representation that an experiment learns."""
-    name = CONFIG.experiments[wildcards.experiment].representation
-    return CONFIG.representations[name].model_dump(mode="json")
+    name = CONFIG.experiments[wildcards.experiment]["representation"]
+    return CONFIG.representations[name]
 
 
 def tables_code():
@@ -202,19 +200,18 @@ def tables_code():
 
 def training_settings(wildcards):
     """What decides an experiment's trained model."""
-    return CONFIG.experiments[wildcards.experiment].trained_by()
+    return CONFIG.derived.trained_by[wildcards.experiment]
 
 
 def synthesis_settings(wildcards):
     """What decides the sound that a trained model makes."""
-    return CONFIG.experiments[wildcards.experiment].model_dump(
-        mode="json", include={"visual", "synthesis"}
-    )
+    experiment = CONFIG.experiments[wildcards.experiment]
+    return {key: experiment[key] for key in ("visual", "synthesis")}
 
 
 def experiment_pipeline(wildcards):
     """Settings of the stages before an experiment; kept with its model."""
-    return CONFIG.pipeline(wildcards.experiment)
+    return CONFIG.derived.pipeline[wildcards.experiment]
 
 
 def streamed_jobs(features):
@@ -222,13 +219,14 @@ def streamed_jobs(features):
     jobs = []
     for feature in features:
         backbone, _, kind = feature.split("/")
-        settings = CONFIG.backbones[backbone].model_dump(mode="json")
-        jobs.append({"backbone": settings, "kind": kind})
+        jobs.append({"backbone": CONFIG.backbones[backbone], "kind": kind})
     return jobs
 
 
 def streamed_code(features):
     """Digest of the streamed route and of the networks that its features take."""
-    networks = {CONFIG.backbones[feature.split("/")[0]].network for feature in features}
+    networks = {
+        CONFIG.backbones[feature.split("/")[0]]["network"] for feature in features
+    }
     modules = [registry.module_name("backbones", name) for name in sorted(networks)]
     return stage_code("stream_visual_features", *modules)

@@ -22,3 +22,20 @@ rule extract_audio_features:
         code=representation_code("extract_audio_features"),
     script:
         "../workflow_scripts/extract_audio_features.py"
+
+
+rule collect_features:
+    """Let one file stand for the features of all shards."""
+    input:
+        shards=per_shard("results/{dataset}/features/{feature}/{shard}.h5"),
+    output:
+        index="results/{dataset}/features/{feature}.h5",
+    log:
+        "results/logs/collect_features/{dataset}/{feature}.log",
+    priority: 4
+    conda:
+        "../envs/foley.yaml"
+    params:
+        code=stage_code("collect_features"),
+    script:
+        "../workflow_scripts/collect_features.py"

@@ -10,9 +10,9 @@ rule score_metric:
     input:
         sound="results/{dataset}/experiments/{experiment}/seed{seed}/sound.h5",
         judgements="results/{dataset}/experiments/{experiment}/seed{seed}/judgements.h5",
-        clips=per_shard("results/{dataset}/clips/{shard}.h5"),
-        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
-        events=per_shard("results/{dataset}/clips/{shard}.events.tsv"),
+        clips="results/{dataset}/clips.h5",
+        rows="results/{dataset}/clips.tsv",
+        events="results/{dataset}/events.tsv",
     output:
         metric="results/{dataset}/experiments/{experiment}/seed{seed}/metrics/{metric}.json",
     log:
@@ -56,7 +56,7 @@ rule tabulate:
     conda:
         "../envs/foley.yaml"
     params:
-        report=CONFIG.report.model_dump(mode="json"),
+        report=CONFIG["report"],
         scale_note=CONFIG.scale_note,
         code=tables_code(),
     script:
@@ -70,9 +70,9 @@ rule plot_figure:
         sounds=run_files("sound.h5"),
         facts=run_files("model.json"),
         curves=run_files("curve.jsonl"),
-        clips=expand(f"results/{DATASET}/clips/{{shard}}.h5", shard=SHARDS),
-        rows=expand(f"results/{DATASET}/clips/{{shard}}.tsv", shard=SHARDS),
-        events=expand(f"results/{DATASET}/clips/{{shard}}.events.tsv", shard=SHARDS),
+        clips=f"results/{DATASET}/clips.h5",
+        rows=f"results/{DATASET}/clips.tsv",
+        events=f"results/{DATASET}/events.tsv",
     output:
         figure="results/figures/{figure}.png",
     log:
@@ -83,9 +83,9 @@ rule plot_figure:
         data_dir=CONFIG.data_dir,
         dataset=DATASET,
         experiments={
-            name: list(entry.seeds) for name, entry in CONFIG.experiments.items()
+            name: list(entry["seeds"]) for name, entry in CONFIG.experiments.items()
         },
-        report=CONFIG.report.model_dump(mode="json"),
+        report=CONFIG["report"],
         code=stage_code("plot_figure"),
     script:
         "../workflow_scripts/plot_figure.py"
@@ -105,7 +105,7 @@ rule write_report:
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.model_dump(mode="json"),
+        config={key: CONFIG[key] for key in CONFIG if key != "derived"},
         code=stage_code("write_report"),
     script:
         "../workflow_scripts/write_report.py"

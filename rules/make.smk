@@ -11,8 +11,8 @@ rule synthesize_audio:
         model="results/{dataset}/experiments/{experiment}/seed{seed}/model.safetensors",
         facts="results/{dataset}/experiments/{experiment}/seed{seed}/model.json",
         visual=visual_files,
-        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
-        clips=per_shard("results/{dataset}/clips/{shard}.h5"),
+        rows="results/{dataset}/clips.tsv",
+        clips="results/{dataset}/clips.h5",
     output:
         sound="results/{dataset}/experiments/{experiment}/seed{seed}/sound.h5",
     log:

@@ -45,7 +45,7 @@ rule make_spacetime_images:
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.spacetime.model_dump(mode="json"),
+        config=CONFIG["spacetime"],
         code=stage_code("make_spacetime_images"),
     script:
         "../workflow_scripts/make_spacetime_images.py"

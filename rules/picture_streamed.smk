@@ -30,8 +30,8 @@ for _interpolation, _features in STREAMED.items():
         resources:
             gpu=GPU,
         params:
-            interpolation=CONFIG.interpolations[_interpolation].model_dump(mode="json"),
-            spacetime=CONFIG.spacetime.model_dump(mode="json"),
+            interpolation=CONFIG.interpolations[_interpolation],
+            spacetime=CONFIG["spacetime"],
             size_px=CONFIG.picture.size_px,
             jobs=streamed_jobs(_features),
             data_dir=CONFIG.data_dir,

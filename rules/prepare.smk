@@ -1,7 +1,8 @@
 """Prepare: de-noised sound, then clips of one length.
 
 Reads   results/{dataset}/recordings/{shard}.tsv, splits.tsv, raw files
-Writes  results/{dataset}/clips/{shard}.h5 with .tsv (clips) and .events.tsv (what happens in them)
+Writes  results/{dataset}/clips/{shard}.h5 with .tsv (clips) and .events.tsv (what happens in them), and
+        clips.h5, clips.tsv, events.tsv of all shards
 """
 
 
@@ -18,7 +19,7 @@ rule denoise_audio:
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.denoise.model_dump(mode="json"),
+        config=CONFIG["denoise"],
         sample_rate_hz=CONFIG.clips.sample_rate_hz,
         data_dir=CONFIG.data_dir,
         code=stage_code("denoise_audio"),
@@ -44,8 +45,28 @@ rule cut_clips:
     conda:
         "../envs/foley.yaml"
     params:
-        config=CONFIG.clips.model_dump(mode="json"),
+        config=CONFIG["clips"],
         data_dir=CONFIG.data_dir,
         code=stage_code("cut_clips"),
     script:
         "../workflow_scripts/cut_clips.py"
+
+
+rule collect_clips:
+    """Let one file stand for the clips of all shards."""
+    input:
+        clips=per_shard("results/{dataset}/clips/{shard}.h5"),
+        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
+        events=per_shard("results/{dataset}/clips/{shard}.events.tsv"),
+    output:
+        clips="results/{dataset}/clips.h5",
+        rows="results/{dataset}/clips.tsv",
+        events="results/{dataset}/events.tsv",
+    log:
+        "results/logs/collect_clips/{dataset}.log",
+    conda:
+        "../envs/foley.yaml"
+    params:
+        code=stage_code("collect_clips"),
+    script:
+        "../workflow_scripts/collect_clips.py"

@@ -1,6 +1,6 @@
 """Train: class averages, the sound classifier that judges, and every experiment's model.
 
-Reads   results/{dataset}/features/..., clips/{shard}.tsv
+Reads   results/{dataset}/features/..., clips.{h5,tsv}
 Writes  results/{dataset}/averages/, sound_classifier/, experiments/{experiment}/seed{seed}/model.*
 """
 
@@ -8,8 +8,8 @@ Writes  results/{dataset}/averages/, sound_classifier/, experiments/{experiment}
 rule average_class_spectrograms:
     """Average each class's representation over the training clips."""
     input:
-        audio=per_shard("results/{dataset}/features/audio/{representation}/{shard}.h5"),
-        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
+        audio="results/{dataset}/features/audio/{representation}.h5",
+        rows="results/{dataset}/clips.tsv",
     output:
         averages="results/{dataset}/averages/{representation}.h5",
     log:
@@ -25,8 +25,8 @@ rule average_class_spectrograms:
 rule train_sound_classifier:
     """Train the classifier of recorded sounds that judges generated ones."""
     input:
-        clips=per_shard("results/{dataset}/clips/{shard}.h5"),
-        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
+        clips="results/{dataset}/clips.h5",
+        rows="results/{dataset}/clips.tsv",
     output:
         model="results/{dataset}/sound_classifier/model.safetensors",
         facts="results/{dataset}/sound_classifier/model.json",
@@ -42,7 +42,7 @@ rule train_sound_classifier:
     resources:
         gpu=GPU,
     params:
-        config=CONFIG.sound_classifier.model_dump(mode="json"),
+        config=CONFIG["sound_classifier"],
         seed=CONFIG.seed,
         n_threads=CONFIG.threads_per_job,
         device=CONFIG.device,
@@ -55,8 +55,8 @@ rule train_model:
     """Train one experiment with one seed."""
     input:
         visual=visual_files,
-        audio=audio_files,
-        rows=per_shard("results/{dataset}/clips/{shard}.tsv"),
+        audio=audio_file,
+        rows="results/{dataset}/clips.tsv",
         averages=average_file,
     output:
         model="results/{dataset}/experiments/{experiment}/seed{seed}/model.safetensors",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 with log_to_file(snakemake.log[0]):
     average_class_spectrograms(
-        audio_paths=list(snakemake.input.audio),
-        rows_paths=list(snakemake.input.rows),
+        audio_paths=[snakemake.input.audio],
+        rows_paths=[snakemake.input.rows],
         averages_path=snakemake.output.averages,
     )

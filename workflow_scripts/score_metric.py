@@ -14,9 +14,9 @@ with log_to_file(snakemake.log[0]):
         settings=snakemake.params.settings,
         sound_path=snakemake.input.sound,
         judgements_path=snakemake.input.judgements,
-        clips_paths=list(snakemake.input.clips),
-        rows_paths=list(snakemake.input.rows),
-        events_paths=list(snakemake.input.events),
+        clips_paths=[snakemake.input.clips],
+        rows_paths=[snakemake.input.rows],
+        events_paths=[snakemake.input.events],
         seed=snakemake.params.seed,
         metric_path=snakemake.output.metric,
     )

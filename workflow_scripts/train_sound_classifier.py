@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 with log_to_file(snakemake.log[0]):
     train_sound_classifier(
-        clips_paths=list(snakemake.input.clips),
-        rows_paths=list(snakemake.input.rows),
+        clips_paths=[snakemake.input.clips],
+        rows_paths=[snakemake.input.rows],
         config=SoundClassifierConfig(**snakemake.params.config),
         seed=snakemake.params.seed,
         n_threads=snakemake.params.n_threads,

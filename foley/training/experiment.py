@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 def use_threads(n_threads: int) -> None:
     """Fix the number of threads, and ask torch for the same bits every time."""
     torch.set_num_threads(n_threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As use_deterministic_algorithms(True, warn_only=True), which would first load torch.compile: seconds.
+    torch.set_deterministic_debug_mode("warn")
 
 
 def train_experiment(

@@ -12,7 +12,7 @@ LAYERS = [
     {"store", "media"},
     {"models", "features", "preprocess"},
     {"training", "synthesis", "metrics", "report", "datasets"},
-    {"config", "registry"},
+    {"config", "registry", "settings"},
     {"cli"},
 ]
 ANYWHERE = {"registry"}

@@ -1,0 +1,105 @@
+"""The checked configuration as the rules see it: plain values, without loading what computes.
+
+Checking a configuration imports every module that it configures, PyTorch among them, which takes
+longer than planning a run; reading every source for the code digests takes a second. What was found
+is therefore kept, and used again as long as neither the configuration nor the sources have changed.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foley.provenance import SourceReader
+from foley.store.files import atomic_path
+
+
+class Settings(dict[str, Any]):
+    """A mapping whose blocks are also attributes; what ``[]`` gives is plain.
+
+    Examples
+    --------
+    >>> Settings({"clips": {"hop_s": 3.0}}).clips.hop_s
+    3.0
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            value = self[name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+        return Settings(value) if isinstance(value, dict) else value
+
+
+def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
+    """Check a configuration, or recall that it was checked before.
+
+    Parameters
+    ----------
+    values : mapping
+        Content of ``config.yaml``, overlays already merged.
+    kept_path : path
+        File in which the checked settings are kept from one call to the next.
+
+    Returns
+    -------
+    Settings
+        Every block of :class:`foley.config.Config` with its defaults filled in, as JSON-like values,
+        and ``derived``: ``shard_names``; by experiment ``trained_by`` and ``pipeline``, what decides its
+        model.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value does not fit; names every such key.
+    """
+    kept_path = Path(kept_path)
+    digest = _digest(values)
+    kept = _kept(kept_path)
+    if kept.get("digest") == digest:
+        return Settings(kept["settings"])
+    from foley import config as configuration
+    from foley.store.shards import shard_names
+
+    checked = configuration.parse(values)
+    settings = checked.model_dump(mode="json")
+    settings["derived"] = {
+        "shard_names": shard_names(checked.shards),
+        "trained_by": {name: entry.trained_by() for name, entry in checked.experiments.items()},
+        "pipeline": {name: checked.pipeline(name) for name in checked.experiments},
+    }
+    _keep(kept_path, {"digest": digest, "settings": settings})
+    return Settings(settings)
+
+
+def recall_sources(kept_path: str | Path) -> SourceReader:
+    """Make a reader of sources that knows what :func:`keep_sources` wrote, if that is there."""
+    return SourceReader(_kept(Path(kept_path)))
+
+
+def keep_sources(reader: SourceReader, kept_path: str | Path) -> None:
+    """Write down what a reader of sources knows, for :func:`recall_sources`."""
+    _keep(Path(kept_path), reader.known)
+
+
+def _keep(path: Path, value: Mapping[str, Any]) -> None:
+    with atomic_path(path, durable=False) as temporary:
+        temporary.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    """Digest of a configuration and of the state of every source of the package."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    stats = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in sources]
+    text = json.dumps([values, stats, sys.version], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
