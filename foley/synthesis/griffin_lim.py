@@ -3,18 +3,20 @@
 Griffin and Lim (1984), with the momentum of Perraudin, Balazs and Søndergaard (2013) as an option.
 AutoFoley (section III-C) makes its sounds with 16 iterations. The transform is that of
 :mod:`foley.features.representations.base`: periodic Hann window, frames centred on multiples of the
-hop, ends continued by reflection. One clip at a time: on a CPU, batches are slower.
+hop, ends continued by reflection. One clip at a time, by SciPy's Fourier transform: on a CPU batches
+are slower, and so is PyTorch (``benchmarks/audio.py``).
 """
 
 from typing import Any
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 
 from foley.errors import FoleyError
 
-_TINY = 1e-16
+_TINY = np.float32(1e-16)
 """Keeps the phase of an empty bin at 0 instead of NaN."""
 
 
@@ -63,31 +65,69 @@ def griffin_lim(
     FoleyError
         If shapes and settings do not go together, or a magnitude is not finite.
     """
-    target = _checked(magnitude, n_fft, hop_length, n_samples)
-    window = torch.hann_window(n_fft)
-
-    def inverse(spectrum: torch.Tensor) -> torch.Tensor:
-        return torch.istft(spectrum, n_fft, hop_length, window=window, center=True, length=n_samples)
-
-    def transform(waveform: torch.Tensor) -> torch.Tensor:
-        return torch.stft(
-            waveform, n_fft, hop_length, window=window, center=True, pad_mode="reflect", return_complex=True
-        )
-
-    with torch.no_grad():
-        spectrum = target * _starting_phase(target, generator, phase)
-        # Equals what Perraudin et al. write, divided by 1 + momentum, which the phase does not see.
-        share = momentum / (1 + momentum)
-        previous: torch.Tensor | None = None
-        for _ in range(n_iterations):
-            rebuilt = transform(inverse(spectrum))
-            direction = rebuilt if previous is None or share == 0 else rebuilt - share * previous
-            spectrum = target * (direction / (direction.abs() + _TINY))
-            previous = rebuilt
-        return np.asarray(inverse(spectrum).numpy(), dtype=np.float32)
+    target = np.ascontiguousarray(_checked(magnitude, n_fft, hop_length, n_samples).T)
+    start = _starting_phase(magnitude.shape, generator, phase).T
+    transform = _Transform(n_fft, hop_length, n_samples)
+    spectrum = np.asarray(target * start, dtype=np.complex64, order="C")
+    # Equals what Perraudin et al. write, divided by 1 + momentum, which the phase does not see.
+    share = np.float32(momentum / (1 + momentum))
+    previous: NDArray[np.complex64] | None = None
+    for _ in range(n_iterations):
+        rebuilt = transform.forwards(transform.inverse(spectrum))
+        direction = rebuilt if previous is None or share == 0 else rebuilt - share * previous
+        previous = rebuilt if share else None
+        length = np.abs(direction)
+        length += _TINY
+        spectrum = direction * np.divide(target, length, out=length)
+    return transform.inverse(spectrum)
 
 
-def _checked(magnitude: NDArray[Any], n_fft: int, hop_length: int, n_samples: int) -> torch.Tensor:
+class _Transform:
+    """Short-time Fourier transform of a waveform of one length, and its inverse.
+
+    Spectra are complex64 of shape (n_frames, n_fft // 2 + 1), a frame a row.
+    """
+
+    def __init__(self, n_fft: int, hop_length: int, n_samples: int) -> None:
+        self._n_fft, self._hop, self._n_samples = n_fft, hop_length, n_samples
+        n_frames = 1 + n_samples // hop_length
+        phase = 2 * np.pi * np.arange(n_fft) / n_fft
+        self._window = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+        self._half = n_fft // 2
+        self._padded = np.zeros(n_samples + 2 * self._half, dtype=np.float32)
+        self._frames = sliding_window_view(self._padded, n_fft)[::hop_length]
+        # A windowed frame is so many hops long; the last of them may be part empty.
+        self._n_hops = -(-n_fft // hop_length)
+        self._windowed = np.zeros((n_frames, self._n_hops * hop_length), dtype=np.float32)
+        self._windowed[:, :n_fft] = self._window**2
+        self._scale = 1 / np.maximum(self._added(), _TINY)
+
+    def forwards(self, waveform: NDArray[np.float32]) -> NDArray[np.complex64]:
+        """Transform a waveform (n_samples,)."""
+        half, n = self._half, self._n_samples
+        self._padded[half : half + n] = waveform
+        self._padded[:half] = waveform[half:0:-1]
+        self._padded[half + n :] = waveform[n - 2 : n - 2 - half : -1]
+        return np.asarray(rfft(self._frames * self._window, axis=1, overwrite_x=True), dtype=np.complex64)
+
+    def inverse(self, spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
+        """Find the waveform (n_samples,) whose transform is nearest."""
+        frames = irfft(spectrum, self._n_fft, axis=1)
+        np.multiply(frames, self._window, out=self._windowed[:, : self._n_fft])
+        waveform = self._added()
+        waveform *= self._scale
+        return waveform[self._half : self._half + self._n_samples]
+
+    def _added(self) -> NDArray[np.float32]:
+        """Lay the windowed frames over one another."""
+        pieces = self._windowed.reshape(len(self._windowed), self._n_hops, self._hop)
+        total = np.zeros((len(pieces) + self._n_hops - 1, self._hop), dtype=np.float32)
+        for number in range(self._n_hops):
+            total[number : number + len(pieces)] += pieces[:, number]
+        return total.reshape(-1)
+
+
+def _checked(magnitude: NDArray[Any], n_fft: int, hop_length: int, n_samples: int) -> NDArray[np.float32]:
     if not 0 < hop_length <= n_fft // 2:
         raise FoleyError(
             f"Griffin-Lim needs a hop of 1 to {n_fft // 2} samples for n_fft {n_fft}, got {hop_length}"
@@ -105,19 +145,19 @@ def _checked(magnitude: NDArray[Any], n_fft: int, hop_length: int, n_samples: in
         )
     if not np.isfinite(values).all():
         raise FoleyError("magnitudes are not finite: the model that predicted them has diverged")
-    return torch.from_numpy(np.maximum(values, 0))
+    return np.maximum(values, 0)
 
 
 def _starting_phase(
-    target: torch.Tensor, generator: np.random.Generator | None, phase: NDArray[Any] | None
-) -> torch.Tensor:
+    shape: tuple[int, ...], generator: np.random.Generator | None, phase: NDArray[Any] | None
+) -> NDArray[np.complex64]:
+    """Unit numbers (n_fft // 2 + 1, n_frames)."""
     if phase is not None:
-        if phase.shape != tuple(target.shape):
-            raise FoleyError(f"phases have shape {phase.shape}, magnitudes {tuple(target.shape)}")
-        angles = torch.from_numpy(np.asarray(phase, dtype=np.float32))
+        if phase.shape != shape:
+            raise FoleyError(f"phases have shape {phase.shape}, magnitudes {shape}")
+        angles = np.asarray(phase, dtype=np.float32)
     elif generator is not None:
-        drawn = generator.uniform(-np.pi, np.pi, tuple(target.shape))
-        angles = torch.from_numpy(drawn.astype(np.float32))
+        angles = generator.uniform(-np.pi, np.pi, shape).astype(np.float32)
     else:
-        angles = torch.zeros_like(target)
-    return torch.polar(torch.ones_like(target), angles)
+        return np.ones(shape, dtype=np.complex64)
+    return np.asarray(np.exp(1j * angles), dtype=np.complex64)
