@@ -1,17 +1,20 @@
 """Pictures between two pictures, along the optical flow.
 
-Both directions of the flow are estimated once a pair (dense inverse search, Kroeger et al. 2016).
-For an instant between the pictures each direction gives a hypothesis: the first picture carried
-forwards, the second carried backwards. They are blended by closeness in time and by how far the
-two flows agree, so that what one picture hides is taken from the other. Where neither is
-believable (occlusion on both sides, a wrong match) the plain blend of the two pictures is left.
+The flow is searched in both directions at reduced size (dense inverse search, Kroeger et al. 2016)
+and turned into one field of motion at the instant halfway: of the two directions each pixel takes
+the one by which the pictures agree better, and one step of Lucas and Kanade's method makes it finer.
+At other instants the field has moved along itself. Both pictures are then carried to the instant
+and mixed by closeness in time; what one picture hides is taken from the other alone. Where the
+carried pictures agree no better than the pictures as they are (a wrong match, flicker), and where
+nothing moves, the plain blend is left.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -22,12 +25,28 @@ from foley.errors import FoleyError
 Picture = NDArray[np.uint8]
 Map = NDArray[np.float32]
 
-_AGREEMENT_PX = 0.6
-"""Flows that disagree by this much count half."""
-_MOVING_PX = 0.5
-"""Slower pixels need no projection: they stay where they are."""
-_BLEND_WEIGHT = 0.08
-_MARGIN_PX = 3
+_HALVED_FROM_PX = 160
+"""Pictures of this side or more are searched at half their size."""
+_STILL_PX = 0.1
+"""Slower pixels do not move: blending them keeps them sharp."""
+_TRUST = 2.0
+"""How fast trust falls where carried pictures differ, against how the pictures themselves do."""
+_LEAST_TRUST = 0.05
+_NOISE = 0.1
+"""Squared grey levels; differences of this size say nothing about motion."""
+_HIDDEN_PX = 1.0
+"""A picture whose own motion differs this much from the motion halfway shows something else there."""
+_AGREES_PX = 0.25
+_WINDOW_PX = 13
+_FLAT = 4.0
+"""Squared slope, in grey levels a pixel, below which the finer search leaves motion as it is."""
+_STEP_PX = 6.0
+_MOST_INSTANTS = 9
+_SHIFT = 0.125
+"""Linear interpolation blurs; on this shifted grid, behind the filter that undoes the shift, it blurs
+less (Blu, Thevenaz and Unser 2004, *Linear interpolation revitalized*)."""
+_SHARPEN = (1 / (1 - _SHIFT) * (-_SHIFT / (1 - _SHIFT)) ** np.arange(3, -1, -1)).astype(np.float32)
+_EDGE = cv2.BORDER_REPLICATE
 
 PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
@@ -35,20 +54,97 @@ PRESETS = {
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
 
-
-@dataclass(frozen=True)
-class _Direction:
-    """One direction of the flow and how it is followed; maps have shape (h, w)."""
-
-    picture: Picture
-    flow_x: Map
-    flow_y: Map
-    disagreement: Map  # with the other direction, in pixels
-    moving: tuple[Map, Map, Map, Map]  # x, y, flow x, flow y of the moving pixels, the fastest last
-
-
 Box = tuple[slice, slice]
 """Rows and columns."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture with what both of its neighbours need of it, made once.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (h, w, 3)
+        RGB, at least 16 pixels a side.
+    """
+
+    picture: Picture
+
+    @cached_property
+    def grey(self) -> Picture:
+        """Grey values at the size of the search, shape (h, w) or half of that."""
+        grey = cv2.cvtColor(self.picture, cv2.COLOR_RGB2GRAY)
+        if min(grey.shape) < _HALVED_FROM_PX:
+            return np.asarray(grey)
+        half = ((grey.shape[1] + 1) // 2, (grey.shape[0] + 1) // 2)
+        return np.asarray(cv2.resize(grey, half, interpolation=cv2.INTER_AREA))
+
+    @cached_property
+    def sharpened(self) -> Picture:
+        """What gives the picture back when it is read linearly on the shifted grid."""
+        return np.asarray(
+            cv2.sepFilter2D(self.picture, -1, _SHARPEN, _SHARPEN, anchor=(3, 3), borderType=_EDGE)
+        )
+
+
+@dataclass(frozen=True)
+class _Instant:
+    """Motion and weights as they lie at one instant, inside the box, at the size of the pictures."""
+
+    flow: Map  # pixels from the first to the second picture
+    trust: Picture  # in what is carried, of 255, three channels
+    distrust: Picture
+    only_late: Picture | None  # nonzero where the first picture hides what is there
+    only_early: Picture | None
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Motion between two pictures, on the pixels of the instant halfway, at the size of the search.
+
+    Parameters
+    ----------
+    flow : ndarray of float32, shape (h, w, 2)
+        Pixels of that size, in x and y, from the first picture to the second.
+    trust : ndarray of uint8, shape (h, w)
+        Of 255, in the carried pictures.
+    hidden : ndarray of uint8, shape (h, w, 2), or None
+        255 where the first, the second picture hides what is seen halfway; None: nowhere.
+    reach_px : float
+        Largest motion, at the size of the pictures.
+    box : tuple of slice
+        Rows and columns of the pictures where anything is carried; elsewhere they are blended.
+    shape : tuple of int
+        Height and width of the pictures.
+    """
+
+    flow: Map
+    trust: Picture
+    hidden: Picture | None
+    reach_px: float
+    box: Box
+    shape: tuple[int, int]
+    _instants: dict[int, _Instant] = field(default_factory=dict, repr=False)
+
+    def near(self, share: float) -> _Instant:
+        """Motion at the nearest of so many instants that it is off by no more than a few pixels."""
+        n_instants = min(_MOST_INSTANTS, 1 + 2 * int(self.reach_px / _STEP_PX))
+        index = min(int(share * n_instants), n_instants - 1)
+        if index not in self._instants:
+            self._instants[index] = self._at((index + 0.5) / n_instants)
+        return self._instants[index]
+
+    def _at(self, share: float) -> _Instant:
+        maps = [self.flow, self.trust] + ([] if self.hidden is None else [self.hidden])
+        if share != 0.5:
+            places = _places(_grid(*self.trust.shape) + (0.5 - share) * self.flow)
+            maps = [cv2.remap(part, *places, cv2.INTER_LINEAR, borderMode=_EDGE) for part in maps]
+        height, width = self.shape
+        flow, trust, *hidden = (cv2.resize(part, (width, height))[self.box] for part in maps)
+        flow = flow * np.float32(height / self.trust.shape[0])
+        weight = cv2.merge([trust] * 3)
+        sides = [cv2.compare(side, 127, cv2.CMP_GT) for part in hidden for side in cv2.split(part)]
+        return _Instant(flow, weight, cv2.bitwise_not(weight), *(sides or (None, None)))
 
 
 @dataclass(frozen=True)
@@ -59,18 +155,14 @@ class PairFlow:
     ----------
     relation : str
         ``still`` (no motion to follow: blend), ``cut`` (another scene: do not mix) or ``moving``.
-    forwards, backwards : optional
-        The motion, for ``moving`` pictures.
-    box : tuple of slice
-        Where anything moves; outside, the pictures are blended.
+    motion : Motion, optional
+        For ``moving`` pictures.
     """
 
-    first: Picture
-    second: Picture
+    first: Source
+    second: Source
     relation: Literal["still", "cut", "moving"]
-    forwards: _Direction | None = None
-    backwards: _Direction | None = None
-    box: Box = (slice(None), slice(None))
+    motion: Motion | None = None
 
 
 @contextmanager
@@ -85,14 +177,14 @@ def one_thread() -> Iterator[None]:
 
 
 def estimate(
-    first: Picture, second: Picture, *, preset: str, still_level: float, cut_correlation: float
+    first: Source, second: Source, *, preset: str, still_level: float, cut_correlation: float
 ) -> PairFlow:
     """Estimate the motion between two pictures, and whether there is any to follow.
 
     Parameters
     ----------
-    first, second : ndarray of uint8, shape (h, w, 3)
-        RGB, at least 16 pixels a side.
+    first, second : Source
+        Of one size.
     preset : str
         ``ultrafast``, ``fast`` or ``medium``.
     still_level : float
@@ -104,28 +196,82 @@ def estimate(
     Returns
     -------
     PairFlow
+
+    Raises
+    ------
+    FoleyError
+        If the pictures are no RGB pictures of one size, or too small.
     """
-    if first.shape != second.shape or first.ndim != 3 or min(first.shape[:2]) < 16:
-        raise FoleyError(f"flow needs two RGB pictures of one size, 16 pixels or more; got {first.shape}")
-    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, second)]
-    if float(cv2.absdiff(grey[0], grey[1]).mean()) < still_level:
+    shape = first.picture.shape
+    if shape != second.picture.shape or len(shape) != 3 or min(shape[:2]) < 16:
+        raise FoleyError(f"flow needs two RGB pictures of one size, 16 pixels or more; got {shape}")
+    early, late = first.grey, second.grey
+    if cv2.norm(early, late, cv2.NORM_L1) < still_level * early.size:
         return PairFlow(first, second, "still")
     search = cv2.DISOpticalFlow.create(PRESETS[preset])
-    there, back = search.calc(grey[0], grey[1], None), search.calc(grey[1], grey[0], None)
-    x, y = _grid(*first.shape[:2])
-    carried = cv2.remap(
-        grey[1], x + there[..., 0], y + there[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    if _correlation(grey[0], carried) < cut_correlation:
+    search.setFinestScale(1)
+    there, back = search.calc(early, late, None), search.calc(late, early, None)
+    if _correlation(early, _carry(late, _grid(*early.shape) + there)) < cut_correlation:
         return PairFlow(first, second, "cut")
-    forwards, backwards = _direction(first, there, back), _direction(second, back, there)
-    box = _moving_box([forwards, backwards])
-    if box is None:
-        return PairFlow(first, second, "still")
-    return PairFlow(first, second, "moving", forwards, backwards, box)
+    motion = _halfway(early, late, there, back, (shape[0], shape[1]))
+    return PairFlow(first, second, "still" if motion is None else "moving", motion)
 
 
-def between(pair: PairFlow, share: float) -> Picture:
+def _halfway(early: Picture, late: Picture, there: Map, back: Map, shape: tuple[int, int]) -> Motion | None:
+    """Join both directions to one field halfway, and judge it; None where nothing can be followed."""
+    grid = _grid(*early.shape)
+    candidates = _settled(there, grid), -_settled(back, grid)
+    carried = [_both(early, late, grid, flow) for flow in candidates]
+    errors = [cv2.blur(cv2.absdiff(*pair), (5, 5)) for pair in carried]
+    better = cv2.compare(errors[0], errors[1], cv2.CMP_LE)
+    flow = cv2.copyTo(candidates[0], better, candidates[1])
+    flow += _finer(*(cv2.copyTo(a, better, b) for a, b in zip(*carried, strict=True)))
+
+    speed_px = _length(flow)
+    error, difference = _energy(*_both(early, late, grid, flow)), _energy(early, late)
+    trust = difference / (difference + _TRUST * error)
+    trust *= speed_px > _STILL_PX
+    used = cv2.boundingRect((trust > _LEAST_TRUST).astype(np.uint8))
+    if not used[2]:
+        return None
+    scale, reach_px = shape[0] / early.shape[0], float(speed_px.max())
+    return Motion(
+        flow=flow,
+        trust=(trust * 255 + 0.5).astype(np.uint8),
+        hidden=_hidden(there, back, flow),
+        reach_px=scale * reach_px,
+        box=_enlarged(used, reach_px / 2 + 2, scale, shape),
+        shape=shape,
+    )
+
+
+def _hidden(there: Map, back: Map, flow: Map) -> Picture | None:
+    """Where only one picture moves, by its own flow, as what is seen halfway."""
+    grid = _grid(*flow.shape[:2])
+    stray = (
+        _length(_carry(there, grid - 0.5 * flow) - flow),
+        _length(_carry(back, grid + 0.5 * flow) + flow),
+    )
+    hidden = [(a > _HIDDEN_PX) & (b < _AGREES_PX) for a, b in (stray, stray[::-1])]
+    if not any(side.any() for side in hidden):
+        return None
+    return np.dstack(hidden).astype(np.uint8) * np.uint8(255)
+
+
+def _enlarged(rectangle: Sequence[int], margin_px: float, scale: float, shape: tuple[int, int]) -> Box:
+    """Rows and columns of a rectangle (x, y, width, height) with a margin, at another size."""
+    left, top, width, height = rectangle
+    rows, columns = (
+        slice(
+            max(0, math.floor((start - margin_px) * scale)),
+            min(side, math.ceil((start + length + margin_px) * scale)),
+        )
+        for start, length, side in ((top, height, shape[0]), (left, width, shape[1]))
+    )
+    return rows, columns
+
+
+def between(pair: PairFlow, share: float, out: Picture | None = None) -> Picture:
     """Make the picture at `share` of the way from the first (0) to the second (1).
 
     Parameters
@@ -134,6 +280,8 @@ def between(pair: PairFlow, share: float) -> Picture:
         From :func:`estimate`.
     share : float
         In [0, 1].
+    out : ndarray of uint8, shape (h, w, 3), optional
+        Where to put it.
 
     Returns
     -------
@@ -141,22 +289,32 @@ def between(pair: PairFlow, share: float) -> Picture:
         RGB; exactly the first picture at 0 and the second at 1.
     """
     share = float(share)  # a NumPy scalar would turn the float32 maps into float64
+    first, second = pair.first.picture, pair.second.picture
+    out = np.empty_like(first) if out is None else out
     if share <= 0 or (pair.relation == "cut" and share < 0.5):
-        return pair.first
-    if share >= 1 or pair.relation == "cut":
-        return pair.second
-    blended = blend(pair.first, pair.second, share)
-    if pair.relation == "still" or pair.forwards is None or pair.backwards is None:
-        return blended
-    early, trust_early = _carried(pair.forwards, share, pair.box)
-    late, trust_late = _carried(pair.backwards, 1 - share, pair.box)
-    weight_early, weight_late = trust_early * (1 - share), trust_late * share
-    carried = cv2.blendLinear(early, late, weight_early, weight_late)
-    kept = weight_early + weight_late
-    kept /= kept + _BLEND_WEIGHT
-    ground = np.ascontiguousarray(blended[pair.box])
-    blended[pair.box] = cv2.blendLinear(carried, ground, kept, 1 - kept)
-    return blended
+        out[:] = first
+    elif share >= 1 or pair.relation == "cut":
+        out[:] = second
+    else:
+        cv2.addWeighted(first, 1 - share, second, share, 0, dst=out)
+        if pair.motion is not None:
+            _draw(pair, pair.motion, share, out)
+    return out
+
+
+def _draw(pair: PairFlow, motion: Motion, share: float, blended: Picture) -> None:
+    """Put what is carried to the instant over the blend, as far as it is trusted."""
+    now = motion.near(share)
+    grid = _grid(*motion.shape, -_SHIFT)[motion.box]
+    early = _carry(pair.first.sharpened, cv2.scaleAdd(now.flow, -share, grid))
+    late = _carry(pair.second.sharpened, cv2.scaleAdd(now.flow, 1 - share, grid))
+    carried = cv2.addWeighted(early, 1 - share, late, share, 0)
+    if now.only_late is not None:
+        cv2.copyTo(late, now.only_late, carried)
+        cv2.copyTo(early, now.only_early, carried)
+    ground = blended[motion.box]
+    trusted = cv2.multiply(carried, now.trust, dst=carried, scale=1 / 255)
+    cv2.add(trusted, cv2.multiply(ground, now.distrust, scale=1 / 255), dst=ground)
 
 
 def blend(first: Picture, second: Picture, share: float) -> Picture:
@@ -164,68 +322,58 @@ def blend(first: Picture, second: Picture, share: float) -> Picture:
     return np.asarray(cv2.addWeighted(first, 1 - share, second, share, 0), dtype=np.uint8)
 
 
-@lru_cache(maxsize=2)
-def _grid(height: int, width: int) -> tuple[Map, Map]:
-    """Coordinates x and y of every pixel, each of shape (h, w)."""
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int, shift: float = 0.0) -> Map:
+    """Coordinates x and y of every pixel, plus `shift`; shape (h, w, 2)."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return x, y
+    return np.dstack([x, y]) + np.float32(shift)
 
 
-def _direction(picture: Picture, flow: Map, opposite: Map) -> _Direction:
-    x, y = _grid(*picture.shape[:2])
-    flow_x, flow_y = np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1])
-    back_x, back_y = cv2.split(
-        cv2.remap(opposite, x + flow_x, y + flow_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    )
-    speed = cv2.magnitude(flow_x, flow_y).ravel()
-    moving = np.flatnonzero(speed > _MOVING_PX)
-    moving = moving[np.argsort(speed[moving], kind="stable")]
-    places = (x.ravel()[moving], y.ravel()[moving], flow_x.ravel()[moving], flow_y.ravel()[moving])
-    return _Direction(picture, flow_x, flow_y, cv2.magnitude(flow_x + back_x, flow_y + back_y), places)
+def _places(coordinates: NDArray[Any]) -> tuple[Any, Any]:
+    """Coordinates in whole and 32nd pixels: OpenCV reads them faster than those they come from."""
+    whole, parts = cv2.convertMaps(coordinates, None, cv2.CV_16SC2)
+    return whole, parts
 
 
-def _moving_box(directions: list[_Direction]) -> Box | None:
-    """Box around where moving pixels are and go to, with a margin; None when nothing moves."""
-    height, width = directions[0].flow_x.shape
-    x = np.concatenate([part for d in directions for part in (d.moving[0], d.moving[0] + d.moving[2])])
-    y = np.concatenate([part for d in directions for part in (d.moving[1], d.moving[1] + d.moving[3])])
-    if x.size == 0:
-        return None
-    left, right = max(0, int(x.min()) - _MARGIN_PX), min(width, int(x.max()) + 1 + _MARGIN_PX)
-    top, bottom = max(0, int(y.min()) - _MARGIN_PX), min(height, int(y.max()) + 1 + _MARGIN_PX)
-    return slice(top, bottom), slice(left, right)
+def _carry(values: NDArray[Any], coordinates: NDArray[Any]) -> NDArray[Any]:
+    """Values at coordinates, read linearly."""
+    return np.asarray(cv2.remap(values, *_places(coordinates), cv2.INTER_LINEAR, borderMode=_EDGE))
 
 
-def _carried(direction: _Direction, share: float, box: Box) -> tuple[Picture, Map]:
-    """Picture carried `share` of its flow inside `box`, and the trust in each pixel (0 to 1)."""
-    x, y = (axis[box] for axis in _grid(*direction.flow_x.shape))
-    motion_x, motion_y = _projected(direction, share, box)
-    guess_x, guess_y = x - share * motion_x, y - share * motion_y
-    motion_x, motion_y, doubt = (
-        cv2.remap(part, guess_x, guess_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for part in (direction.flow_x, direction.flow_y, direction.disagreement)
-    )
-    source_x, source_y = x - share * motion_x, y - share * motion_y
-    # Where no pixel of this picture lands, the search for the source does not settle: no trust.
-    doubt = (doubt + cv2.magnitude(source_x - guess_x, source_y - guess_y)) / _AGREEMENT_PX
-    picture = cv2.remap(
-        direction.picture, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return picture, 1 / (1 + doubt * doubt)
+def _both(early: Picture, late: Picture, grid: Map, flow: Map) -> tuple[Picture, Picture]:
+    """Both grey pictures carried halfway."""
+    return _carry(early, grid - 0.5 * flow), _carry(late, grid + 0.5 * flow)
 
 
-def _projected(direction: _Direction, share: float, box: Box) -> tuple[Map, Map]:
-    """Flow laid down where its pixels have moved to; the fastest wins, gaps keep their own flow."""
-    projected_x, projected_y = direction.flow_x[box].copy(), direction.flow_y[box].copy()
-    height, width = projected_x.shape
-    x, y, flow_x, flow_y = direction.moving
-    to_x = np.rint(x + share * flow_x).astype(np.int32) - (box[1].start or 0)
-    to_y = np.rint(y + share * flow_y).astype(np.int32) - (box[0].start or 0)
-    inside = (to_x >= 0) & (to_x < width) & (to_y >= 0) & (to_y < height)
-    place = (to_y * width + to_x)[inside]
-    projected_x.ravel()[place] = flow_x[inside]
-    projected_y.ravel()[place] = flow_y[inside]
-    return projected_x, projected_y
+def _settled(flow: Map, grid: Map) -> Map:
+    """Flow of what has come halfway, from the flow of what starts here."""
+    nearer = _carry(flow, grid - 0.5 * flow)
+    return _carry(flow, grid - 0.5 * nearer)
+
+
+def _finer(early: Picture, late: Picture) -> Map:
+    """Motion that is left between two grey pictures, by one step of Lucas and Kanade's method."""
+    a, b = early.astype(np.float32), late.astype(np.float32)
+    mean, change = (a + b) / 2, b - a
+    slope_x = cv2.Sobel(mean, cv2.CV_32F, 1, 0, scale=1 / 8)
+    slope_y = cv2.Sobel(mean, cv2.CV_32F, 0, 1, scale=1 / 8)
+    products = [slope_x * slope_x, slope_y * slope_y, slope_x * slope_y, slope_x * change, slope_y * change]
+    xx, yy, xy, xt, yt = (cv2.blur(product, (_WINDOW_PX, _WINDOW_PX)) for product in products)
+    xx += _FLAT
+    yy += _FLAT
+    scale = 1 / (xx * yy - xy * xy)
+    step = cv2.merge([(xy * yt - yy * xt) * scale, (xy * xt - xx * yt) * scale])
+    return np.asarray(np.clip(step, -1, 1, out=step))
+
+
+def _energy(a: Picture, b: Picture) -> Map:
+    """Squared difference around each pixel, above the noise."""
+    mean = cv2.blur(cv2.absdiff(a, b).astype(np.float32), (5, 5))
+    return np.asarray(mean * mean + _NOISE)
+
+
+def _length(vectors: Map) -> Map:
+    return np.asarray(cv2.magnitude(vectors[..., 0].copy(), vectors[..., 1].copy()))
 
 
 def _correlation(first: Picture, second: Picture) -> float:

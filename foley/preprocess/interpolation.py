@@ -9,7 +9,6 @@ case: the pictures of a clip are those at ``k / fps`` for ``k < round(fps * dura
 
 import logging
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from foley.errors import FoleyError, MediaError
 from foley.media.ffmpeg import file_url, run_ffmpeg
 from foley.media.paths import media_path
 from foley.media.video import read_frames
-from foley.preprocess.flow import Picture, between, blend, estimate, one_thread
+from foley.preprocess.flow import Picture, Source, between, blend, estimate, one_thread
 from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardReader, ShardWriter
 
@@ -43,7 +42,9 @@ class InterpolationConfig(BaseModel):
     max_gap_s: float = Field(
         0.25, gt=0, description="over longer gaps between pictures the earlier one is held, as a player does"
     )
-    preset: Literal["ultrafast", "fast", "medium"] = Field("medium", description="effort of the flow search")
+    preset: Literal["ultrafast", "fast", "medium"] = Field(
+        "ultrafast", description="effort of the flow search"
+    )
     still_level: float = Field(
         0.6, ge=0, description="mean absolute difference, of 255 levels, below which pictures are just mixed"
     )
@@ -131,45 +132,44 @@ def interpolate_clip(
         made[:] = _minterpolate(frames, times_s, len(targets), config)
         return made
     chosen = np.arange(len(targets)) if wanted is None else np.asarray(wanted)
-    for index, picture in _pictures(frames, times_s, targets, chosen, config):
-        made[index] = picture
+    with one_thread():
+        _fill(made, frames, times_s, targets, chosen, config)
     return made
 
 
-def _pictures(
+def _fill(
+    made: Picture,
     frames: Picture,
     times_s: NDArray[np.float64],
     targets: NDArray[np.float64],
     chosen: NDArray[np.int64],
     config: InterpolationConfig,
-) -> Iterator[tuple[int, Picture]]:
+) -> None:
     """Make the chosen pictures, one source pair after the other."""
     # A nanosecond of slack: times that are equal on paper must not fall on either side by rounding.
     left = np.searchsorted(times_s, targets[chosen] + 1e-9, side="right") - 1
-    for source in np.unique(left):
-        indices = [int(index) for index in chosen[left == source]]
-        if source < 0:
-            yield from ((index, frames[0]) for index in indices)
-            continue
-        if not _mixes(times_s, int(source), config):
-            yield from ((index, frames[source]) for index in indices)
+    sources: dict[int, Source] = {}
+    for source in np.unique(left).tolist():
+        indices = chosen[left == source].tolist()
+        if source < 0 or not _mixes(times_s, source, config):
+            made[indices] = frames[max(source, 0)]
             continue
         span_s = times_s[source + 1] - times_s[source]
         shares = [max(0.0, float((targets[index] - times_s[source]) / span_s)) for index in indices]
-        first, second = frames[source], frames[source + 1]
-        if config.method == "blend":
-            yield from ((i, blend(first, second, share)) for i, share in zip(indices, shares, strict=True))
+        if config.method == "blend" or max(shares) == 0:
+            for index, share in zip(indices, shares, strict=True):
+                made[index] = blend(frames[source], frames[source + 1], share)
             continue
-        with one_thread():
-            pair = estimate(
-                first,
-                second,
-                preset=config.preset,
-                still_level=config.still_level,
-                cut_correlation=config.cut_correlation,
-            )
-            made = [between(pair, share) for share in shares]
-        yield from zip(indices, made, strict=True)
+        sources = {k: sources.get(k) or Source(frames[k]) for k in (source, source + 1)}
+        pair = estimate(
+            sources[source],
+            sources[source + 1],
+            preset=config.preset,
+            still_level=config.still_level,
+            cut_correlation=config.cut_correlation,
+        )
+        for index, share in zip(indices, shares, strict=True):
+            between(pair, share, made[index])
 
 
 def _mixes(times_s: NDArray[np.float64], source: int, config: InterpolationConfig) -> bool:

@@ -143,7 +143,8 @@ def test_wanted_pictures_are_the_same_ones():
 
 
 def test_hidden_and_uncovered_ground_is_taken_from_the_picture_that_shows_it():
-    pair = flow.estimate(scene(0.10), scene(0.16), preset="medium", still_level=0.5, cut_correlation=0.3)
+    sources = flow.Source(scene(0.10)), flow.Source(scene(0.16))
+    pair = flow.estimate(*sources, preset="ultrafast", still_level=0.5, cut_correlation=0.3)
     truth, made = scene(0.13), flow.between(pair, 0.5)
     assert pair.relation == "moving"
     assert psnr_db(made, truth) > psnr_db(flow.blend(scene(0.10), scene(0.16), 0.5), truth) + 8
