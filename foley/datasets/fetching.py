@@ -1,6 +1,7 @@
 """Many recordings fetched at once: locks, retries, waits, disk space, progress, ledger."""
 
 import logging
+import math
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from foley.datasets.ledger import (
     read_entry,
     write_entry,
 )
-from foley.datasets.ytdlp import NO_ROOM, FetchError, Order, check_address, fetch_file, one_line
+from foley.datasets.ytdlp import NO_ROOM, FetchError, Order, check_order, fetch_file, one_line
 from foley.errors import DiskFullError, FoleyError, StoreError
 from foley.media.reasons import OK, Reason
 from foley.provenance import file_sha256
@@ -106,22 +107,18 @@ class Fetcher:
         self._progress.report()
         return done
 
-    def _order(self, source: Source) -> Order:
-        return Order(source.location, source.start_s, source.end_s)
-
     def _place(self, source: Source) -> Path:
         return self._root / source.label
 
-    def _is_nameable(self, source: Source) -> bool:
-        return bool(_SAFE_NAME.fullmatch(source.label) and _SAFE_NAME.fullmatch(source.recording_id))
-
     def _settled(self, source: Source) -> Entry | None:
         """What is known of a source for good, or None."""
-        if not self._is_nameable(source):
+        if not (_SAFE_NAME.fullmatch(source.label) and _SAFE_NAME.fullmatch(source.recording_id)):
             return _entry(source, Reason.UNSAFE_PATH, "no safe file name can be made of its id and label", 0)
+        asked = (source.location, source.start_s, source.end_s)
+        if not all(math.isfinite(time_s or 0.0) for time_s in asked[1:]):
+            return _entry(source, Reason.TOO_SHORT, "its section has no beginning or no end", 0)
         place = self._place(source)
         entry = read_entry(ledger_path(place, source.recording_id))
-        asked = (source.location, source.start_s, source.end_s)
         return entry if is_settled(entry, asked, place) else None
 
     def _obtain(self, source: Source) -> Entry:
@@ -141,14 +138,14 @@ class Fetcher:
     def _fetch(self, source: Source, work: Path) -> Entry:
         place = self._place(source)
         before = read_entry(ledger_path(place, source.recording_id))
-        order = self._order(source)
+        order = Order(source.location, source.start_s, source.end_s)
         if before is not None and self._put_back(before, order, place, work):
             return before
         self._clear_other(order, work)
         n_before = before.n_attempts if before is not None else 0
         generator = numpy_generator(self._seed, "download", source.recording_id)
         try:
-            check_address(order.url)
+            check_order(order)
         except FetchError as error:
             return self._give_up(source, error, place, work, n_before)
         host = urlsplit(order.url).netloc
@@ -161,7 +158,7 @@ class Fetcher:
             self._wait(pause_s)
             attempt += 1
             try:
-                path, _ = fetch_file(order, work, self._config, cookies=self._cookies, on_bytes=self._arrived)
+                path = fetch_file(order, work, self._config, cookies=self._cookies, on_bytes=self._arrived)
                 return self._accept(source, path, place, work, n_before + attempt)
             except FetchError as error:
                 self._check_stop()
@@ -304,16 +301,19 @@ class _Progress:
         self._began_s = self._reported_s = time.monotonic()
 
     def arrived(self, n_bytes: int) -> None:
+        self._count(n_bytes=n_bytes)
+
+    def finished(self, ok: bool) -> None:
+        self._count(n_done=int(ok), n_failed=int(not ok))
+
+    def _count(self, *, n_bytes: int = 0, n_done: int = 0, n_failed: int = 0) -> None:
         with self._lock:
             self._n_bytes += n_bytes
+            self._n_done += n_done
+            self._n_failed += n_failed
             due = time.monotonic() - self._reported_s >= _REPORT_EVERY_S
         if due:
             self.report()
-
-    def finished(self, ok: bool) -> None:
-        with self._lock:
-            self._n_done += ok
-            self._n_failed += not ok
 
     def report(self) -> None:
         """Write one line: only what was counted, and an end only when there is a rate to tell it from."""

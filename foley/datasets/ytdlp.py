@@ -35,7 +35,7 @@ from foley.store.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says of a full disk."""
 
 _SECTION_TOLERANCE_S = 0.5
@@ -162,6 +162,20 @@ def check_address(url: str) -> None:
         raise FetchError(Reason.UNSAFE_URL, f"{url[:80]!r} carries instructions to yt-dlp")
 
 
+def check_order(order: Order) -> None:
+    """Refuse an order that nothing can fulfil.
+
+    Raises
+    ------
+    FetchError
+        What :func:`check_address` raises, or ``too_short`` for a section that holds nothing.
+    """
+    check_address(order.url)
+    start_s, end_s = order.start_s or 0.0, order.end_s
+    if start_s < 0 or (end_s is not None and end_s <= start_s):
+        raise FetchError(Reason.TOO_SHORT, f"the section from {start_s} to {end_s} s holds nothing")
+
+
 def fetch_file(
     order: Order,
     folder: Path,
@@ -169,13 +183,13 @@ def fetch_file(
     *,
     cookies: str,
     on_bytes: Callable[[int], None],
-) -> tuple[Path, MediaFacts]:
+) -> Path:
     """Fetch one recording or section into `folder`; part files there are continued.
 
     Parameters
     ----------
     order : Order
-        Its address has passed :func:`check_address`.
+        It has passed :func:`check_order`.
     folder : Path
         Belongs to this order alone; nothing is written outside.
     config : DownloadConfig
@@ -186,10 +200,8 @@ def fetch_file(
 
     Returns
     -------
-    path : Path
-        The file in `folder`; its ending is that of its content.
-    facts : MediaFacts
-        What is in it.
+    Path
+        A file in `folder`; its ending is that of its content.
 
     Raises
     ------
@@ -208,26 +220,25 @@ def fetch_file(
             logger.debug("%s: no section (%s); fetching the whole file", order.url, error)
     path, _ = _ask(order, folder / "whole", config, cookies, on_bytes, section=False)
     facts = _probed(path)
-    if order.is_section:
-        path, facts = _cut(path, facts, order)
-    return _with_ending(path, facts), facts
+    return _cut(path, facts, order) if order.is_section else _with_ending(path, facts)
 
 
 def _fetch_section(
     order: Order, folder: Path, config: DownloadConfig, cookies: str, on_bytes: Callable[[int], None]
-) -> tuple[Path, MediaFacts]:
+) -> Path:
     shutil.rmtree(folder, ignore_errors=True)  # ffmpeg cannot continue a section
     path, duration_s = _ask(order, folder, config, cookies, on_bytes, section=True)
     facts = _probed(path, Reason.NETWORK)
     start_s = order.start_s or 0.0
-    ends = [end_s for end_s in (order.end_s, duration_s) if end_s is not None]
+    ends = [] if duration_s is None else [duration_s - _SECTION_TOLERANCE_S]  # sites give whole seconds
+    ends += [] if order.end_s is None else [order.end_s]
     if not ends or facts.duration_s < min(ends) - start_s - _SECTION_TOLERANCE_S:
         raise FetchError(Reason.NETWORK, f"{facts.duration_s:.2f} s came of the section from {start_s:.2f} s")
     on_bytes(path.stat().st_size)
-    return _with_ending(path, facts), facts
+    return _with_ending(path, facts)
 
 
-def _cut(path: Path, facts: MediaFacts, order: Order) -> tuple[Path, MediaFacts]:
+def _cut(path: Path, facts: MediaFacts, order: Order) -> Path:
     start_s = order.start_s or 0.0
     end_s = facts.duration_s if order.end_s is None else min(order.end_s, facts.duration_s)
     if start_s >= end_s:
@@ -239,9 +250,10 @@ def _cut(path: Path, facts: MediaFacts, order: Order) -> tuple[Path, MediaFacts]
     try:
         cut_section(path, target, start_s=start_s, end_s=end_s)
     except MediaError as error:
-        raise FetchError(error.reason, one_line(str(error))) from error
+        raise FetchError(error.reason, one_line(str(error).replace(str(path), path.name))) from error
     path.unlink()
-    return target, _probed(target)
+    _probed(target)
+    return target
 
 
 def _probed(path: Path, reason: Reason | None = None) -> MediaFacts:
@@ -600,8 +612,8 @@ def _translated(error: Exception, retry_after_s: float) -> FoleyError | OSError:
     for cause in chain:
         if isinstance(cause, FoleyError):
             return cause
-        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
-            return cause
+        if isinstance(cause, OSError) and (cause.errno in NO_ROOM or cause.filename is not None):
+            return cause  # of a file, not of a connection
     for number in NO_ROOM:
         if os.strerror(number) in text:  # ffmpeg's words
             return OSError(number, os.strerror(number))

@@ -347,6 +347,18 @@ def test_names_that_leave_the_folder_are_refused(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(5.0, 5.0), (5.0, 2.0), (-3.0, None), (float("nan"), 2.0), (1.0, float("inf"))]
+)
+def test_a_section_that_holds_nothing_is_refused(
+    server: Loopback, film: bytes, tmp_path: Path, start_s: float, end_s: float | None
+) -> None:
+    server.pages["/good.mp4"] = Page(film)
+    row = source(server, "/good.mp4", start_s=start_s, end_s=end_s)
+    assert fetch([row], tmp_path)["good"].status == "too_short"
+    assert server.asked == []
+
+
 def test_names_that_look_like_options_and_templates_are_only_names(
     server: Loopback, film: bytes, tmp_path: Path
 ) -> None:

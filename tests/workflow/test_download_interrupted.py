@@ -218,6 +218,18 @@ def test_a_folder_that_cannot_be_written_to_is_named(server: Loopback, film: byt
         fetch(sources(server, "a"), tmp_path)
 
 
+def test_progress_counts_what_happened(
+    server: Loopback, film: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.pages |= {"/a.mp4": Page(film), "/b.mp4": Page(film)}
+    fetch(sources(server, "a"), tmp_path)
+    caplog.clear()
+    with caplog.at_level("INFO", "foley"):
+        fetch(sources(server, "a", "b", "missing"), tmp_path)
+    assert "3 recordings asked for: 1 are there, 0 cannot be had, 2 to fetch" in caplog.messages
+    assert f"1 done, 1 failed, 0 left; {len(film)} bytes, " in caplog.messages[-1]
+
+
 def test_a_ledger_of_another_state_is_no_proof(server: Loopback, film: bytes, tmp_path: Path) -> None:
     server.pages["/a.mp4"] = Page(film)
     rows = sources(server, "a")
