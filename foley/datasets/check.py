@@ -390,7 +390,7 @@ def judge_medium(
     except Exception as error:  # one strange file must not end a run over thousands
         logger.exception("%s: unexpected error", medium.recording_id)
         return Judgement(findings=(Finding(Reason.DECODE_ERROR, f"{type(error).__name__}: {error}"),))
-    if known is None:
+    if known is None and path.is_file():  # one that vanished meanwhile may come back as it was
         cache.add(sha256, judgement)
     return judgement
 
