@@ -139,7 +139,8 @@ class _Regulariser(nn.Module):
             )
             return
         self.recurrent = nn.LSTM(n_inputs, dim, num_layers=2, batch_first=True, bidirectional=True)
-        self.projection = nn.Linear(self.n_outputs, self.n_outputs) if config.projections else nn.Identity()
+        projected = config.projections and config.bottleneck == "last"  # as the released variants have it
+        self.projection = nn.Linear(self.n_outputs, self.n_outputs) if projected else nn.Identity()
 
     def forward(self, sound: Tensor, n_steps: int) -> Tensor:
         """Narrow `sound`, (batch, n_frames, n_inputs), and repeat it up to `n_steps` steps."""
