@@ -1,8 +1,12 @@
 """Foley: raw clips in, the tables of the papers out."""
 
+import logging
+
 from snakemake.utils import min_version
 
 min_version("9.12")
+# What cannot be written to a log, on a full disk, must not bury under traces what is said about it.
+logging.raiseExceptions = False
 
 
 configfile: f"{workflow.basedir}/config.yaml"

@@ -24,10 +24,8 @@ from pathlib import Path
 from tests.conftest import copy_workflow
 from tests.torture.bookkeeping import Bookkeeping
 
-_CURE = re.compile(
-    r"foley: /.*(no room to write|MB are free).*make room there, then run the same command again"
-)
-_LONGEST_S = 420.0
+_CURE = re.compile(r"/.*(no room to write|MB are free).*make room there, then run the same command again")
+_LONGEST_S = 900.0
 _LEFTOVERS = re.compile(r".*\.part-.*|.*\.partial-.*|.*\.lock|state-.*")
 _DISK_BYTES = 1 << 30
 
