@@ -9,7 +9,7 @@ put to two films. What is heard for less than a second is not compared, nor a fi
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -274,37 +274,3 @@ def _picture_bits(one: PicturePrint, other: PicturePrint, shift: int) -> float:
     bits = np.where(both, np.bitwise_count(facing ^ one[:, None]), _PICTURE_BITS).min(axis=1)
     known = both.any(axis=1)
     return float(bits[known].mean()) if known.any() else float(_PICTURE_BITS)
-
-
-def joined(names: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Name the set that each name belongs to when linked names belong together.
-
-    Parameters
-    ----------
-    names : iterable of str
-    links : iterable of (str, str)
-        Links to names that are not among `names` do not count.
-
-    Returns
-    -------
-    dict of str to str
-        Each name to the smallest name of its set.
-
-    Examples
-    --------
-    >>> joined("abcd", [("d", "b"), ("x", "a")])
-    {'a': 'a', 'b': 'b', 'c': 'c', 'd': 'b'}
-    """
-    parent = {name: name for name in names}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    for one, other in links:
-        if one in parent and other in parent:
-            low, high = sorted((root(one), root(other)))
-            parent[high] = low
-    return {name: root(name) for name in parent}

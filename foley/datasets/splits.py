@@ -10,7 +10,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from foley.datasets.duplicates import joined
 from foley.errors import FoleyError
 from foley.seeds import derive_seed
 from foley.store.manifests import (
@@ -260,6 +259,40 @@ def _belonging_together(items: Sequence[_Item], near: Sequence[tuple[str, str]])
     for item in items:
         sets[root[keys[item.recording_id]]].append(item)
     return sets
+
+
+def joined(names: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Name the set that each name belongs to when linked names belong together.
+
+    Parameters
+    ----------
+    names : iterable of str
+    links : iterable of (str, str)
+        Links to names that are not among `names` do not count.
+
+    Returns
+    -------
+    dict of str to str
+        Each name to the smallest name of its set.
+
+    Examples
+    --------
+    >>> joined("abcd", [("d", "b"), ("x", "a")])
+    {'a': 'a', 'b': 'b', 'c': 'c', 'd': 'b'}
+    """
+    parent = {name: name for name in names}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for one, other in links:
+        if one in parent and other in parent:
+            low, high = sorted((root(one), root(other)))
+            parent[high] = low
+    return {name: root(name) for name in parent}
 
 
 def _leaks(
