@@ -108,11 +108,14 @@ class FetchError(MediaError):
         One line.
     retry_after_s : float
         How long the server asks to be left alone; 0 when it does not say.
+    early : bool
+        True when it failed before anything was known of the recording.
     """
 
-    def __init__(self, reason: str, message: str, *, retry_after_s: float = 0.0) -> None:
+    def __init__(self, reason: str, message: str, *, retry_after_s: float = 0.0, early: bool = False) -> None:
         super().__init__(reason, message)
         self.retry_after_s = retry_after_s
+        self.early = early
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ def fetch_file(
         try:
             return _fetch_section(order, folder / "section", config, cookies, on_bytes)
         except FetchError as error:
-            if error.reason != Reason.NETWORK or error.retry_after_s:
+            if error.reason != Reason.NETWORK or error.retry_after_s or error.early:
                 raise
             # Not every server and container lets ffmpeg jump; the whole file tells what is wrong.
             logger.debug("%s: no section (%s); fetching the whole file", order.url, error)
@@ -297,6 +300,7 @@ def _ask(
     # yt-dlp looks here, and only here, when it asks itself whether ffmpeg can fetch a section.
     FFmpegPostProcessor._ffmpeg_location.set(ffmpeg_binary())
     client: _Client | None = None
+    info: Any = None
     try:
         with _Client(
             _parameters(order, config, cookies, section=section), folder, config, on_bytes
@@ -309,7 +313,8 @@ def _ask(
     except FoleyError:
         raise
     except Exception as error:  # extractors for some 1800 sites raise anything
-        raise _translated(error, client.retry_after_s if client is not None else 0.0) from error
+        pause_s = client.retry_after_s if client is not None else 0.0
+        raise _translated(error, pause_s, early=info is None) from error
 
 
 def _judge(info: Any, order: Order) -> None:
@@ -605,7 +610,7 @@ def retry_after_s(value: str | None) -> float:
         return 0.0
 
 
-def _translated(error: Exception, retry_after_s: float) -> FoleyError | OSError:
+def _translated(error: Exception, pause_s: float, *, early: bool) -> FoleyError | OSError:
     """Make a FetchError, or the error of a full disk, of whatever yt-dlp raised."""
     chain = list(_causes(error))
     text = one_line(str(error))
@@ -617,7 +622,8 @@ def _translated(error: Exception, retry_after_s: float) -> FoleyError | OSError:
     for number in NO_ROOM:
         if os.strerror(number) in text:  # ffmpeg's words
             return OSError(number, os.strerror(number))
-    return FetchError(reason_of(chain, text), text or type(error).__name__, retry_after_s=retry_after_s)
+    said = text or type(error).__name__
+    return FetchError(reason_of(chain, text), said, retry_after_s=pause_s, early=early)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

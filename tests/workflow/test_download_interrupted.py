@@ -25,7 +25,7 @@ from tests.films import hits, make_film
 from tests.loopback import Loopback, Page, serving
 
 ROOT = Path(__file__).parents[2]
-QUICK = DownloadConfig(n_retries=0, backoff_s=0.01, timeout_s=5.0, min_free_bytes=0)
+QUICK = DownloadConfig(n_retries=0, backoff_s=0.01, timeout_s=20.0, min_free_bytes=0)
 PROGRAM = """
 import json, sys
 from pathlib import Path

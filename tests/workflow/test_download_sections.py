@@ -13,7 +13,7 @@ from foley.store.manifests import Medium, Source
 from tests.films import hits, level, make_film
 from tests.loopback import Loopback, Page, serving
 
-QUICK = DownloadConfig(n_retries=0, backoff_s=0.01, timeout_s=3.0, min_free_bytes=0)
+QUICK = DownloadConfig(n_retries=0, backoff_s=0.01, timeout_s=10.0, min_free_bytes=0)
 START_S, END_S, DURATION_S = 13.28, 16.28, 40.0
 
 
@@ -113,11 +113,12 @@ def test_a_failed_section_has_the_reason_of_the_whole_file(
         "/text.mp4": Page(b"this is no film\n" * 999),
     }
     found = {
-        name: fetch(server, f"/{name}.mp4", tmp_path / name, 1.0, 2.0, timeout_s=0.5).status
-        for name in ("stalls", "busy", "text", "missing")
+        name: fetch(server, f"/{name}.mp4", tmp_path / name, 1.0, 2.0).status
+        for name in ("busy", "text", "missing")
     }
+    row = fetch(server, "/stalls.mp4", tmp_path / "stalls", 1.0, 2.0, timeout_s=0.5)
+    assert row.status == "network"
     assert found == {
-        "stalls": "network",
         "busy": "rate_limit",
         "text": "not_media",
         "missing": "unavailable",
