@@ -25,15 +25,15 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.interpolation import Clip, choose_clips
 from benchmarks.measure import Cost, machine, matmul_flops, measure, measure_alone, table
 from benchmarks.roofline import network_flops
 from foley import registry
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.datasets.procedural.make import list_recordings, make_recording
+from foley.errors import FoleyError
 from foley.features.streaming import extract_streamed
 from foley.features.visual import BackboneConfig, load_backbone
-from foley.media.ffmpeg import file_url, run_ffmpeg
+from foley.media.ffmpeg import file_url, probe, run_ffmpeg
 from foley.preprocess.flow import one_thread
 from foley.preprocess.interpolation import InterpolationConfig, interpolate_clip, read_clip
 from foley.preprocess.spacetime import SpacetimeConfig, make_images
@@ -50,12 +50,33 @@ SPACETIME = SpacetimeConfig(step=1, every=1)
 Costs = dict[str, Cost]
 
 
-def transcode(clip: Clip, size: tuple[int, int], target: Path) -> None:
+def choose_films(folder: Path, n_films: int) -> list[Path]:
+    """Films of a folder that last 3 s or more, evenly spaced by name."""
+    found = []
+    for path in sorted(folder.rglob("*.mp4")):
+        try:
+            facts = probe(path)
+        except FoleyError:
+            continue
+        if facts.has_video and facts.duration_s >= DURATION_S:
+            found.append(path)
+    steps = np.linspace(0, len(found) - 1, min(n_films, len(found))).round().astype(int)
+    return [found[step] for step in np.unique(steps)]
+
+
+def procedural_films(folder: Path, n_films: int) -> list[Path]:
+    """Render films of the procedural data set."""
+    config = ProceduralConfig(recordings_per_class=1)
+    rows = list_recordings(config)[:n_films]
+    return [folder / str(make_recording(*row, config, folder)["path"]) for row in rows]
+
+
+def transcode(path: Path, size: tuple[int, int], target: Path) -> None:
     """Cut 3 s of a film and bring it to a size, as an ordinary H.264 file with a picture every 1/25 s."""
-    stream = ffmpeg.input(file_url(clip.path), ss=clip.start_s, t=DURATION_S + 0.3)
+    stream = ffmpeg.input(file_url(path), t=DURATION_S + 0.3)
     stream = stream.filter("scale", *size).filter("fps", 25).filter("tpad", stop_mode="clone", stop=10)
     output = stream.output(file_url(target), vcodec="libx264", pix_fmt="yuv420p", crf=20, t=DURATION_S + 0.3)
-    run_ffmpeg(output, clip.path)
+    run_ffmpeg(output, path)
 
 
 def minterpolated(film: Path, target: Path) -> None:
@@ -235,14 +256,6 @@ def _ratio(papers_s: float, ours_s: float) -> str:
     return f"{papers_s / ours_s:.1f}"
 
 
-def procedural_films(folder: Path, n_clips: int) -> list[Clip]:
-    """Render films of the procedural data set and choose clips from them."""
-    config = ProceduralConfig(recordings_per_class=1)
-    for row in list_recordings(config)[:n_clips]:
-        make_recording(*row, config, folder)
-    return choose_clips(folder, n_clips)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -266,13 +279,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = options.folder
-        chosen = choose_clips(source, options.clips) if source else procedural_films(folder, options.clips)
+        choose = choose_films if options.folder else procedural_films
+        chosen = choose(options.folder or folder, options.clips)
         for text in options.sizes:
             size = (int(text.split("x")[0]), int(text.split("x")[1]))
             films = [folder / f"{text}-{number}.mp4" for number in range(len(chosen))]
-            for clip, film in zip(chosen, films, strict=True):
-                transcode(clip, size, film)
+            for path, film in zip(chosen, films, strict=True):
+                transcode(path, size, film)
             report(films, size, options)
     print(f"\nThis run took {(time.perf_counter() - start_s) / 60:.1f} minutes.")
 
