@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from foley.metrics.base import Item, MetricConfig, Score, labels_of
 from foley.seeds import numpy_generator
@@ -42,7 +42,7 @@ def wilson_interval(n_hits: int, n: int, level: float = 0.95) -> Interval:
         raise ValueError(f"need 0 <= n_hits <= n, got n_hits={n_hits}, n={n}")
     if n == 0:
         return None, None
-    z = float(norm.ppf(0.5 + level / 2))
+    z = float(ndtri(0.5 + level / 2))
     centre = (n_hits + z * z / 2) / (n + z * z)
     half = z / (n + z * z) * float(np.sqrt(n_hits * (n - n_hits) / n + z * z / 4))
     return max(0.0, centre - half), min(1.0, centre + half)

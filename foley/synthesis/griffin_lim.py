@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
 
 from foley.errors import FoleyError
+from foley.features.representations.base import hann_window
 
 _TINY = np.float32(1e-16)
 """Keeps the phase of an empty bin at 0 instead of NaN."""
@@ -91,8 +92,7 @@ class _Transform:
     def __init__(self, n_fft: int, hop_length: int, n_samples: int) -> None:
         self._n_fft, self._hop, self._n_samples = n_fft, hop_length, n_samples
         n_frames = 1 + n_samples // hop_length
-        phase = 2 * np.pi * np.arange(n_fft) / n_fft
-        self._window = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+        self._window = hann_window(n_fft)
         self._half = n_fft // 2
         self._padded = np.zeros(n_samples + 2 * self._half, dtype=np.float32)
         self._frames = sliding_window_view(self._padded, n_fft)[::hop_length]

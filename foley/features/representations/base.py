@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.fft import rfft
-from scipy.signal import get_window
 
 from foley.errors import FoleyError
 
@@ -77,9 +76,14 @@ def stft_magnitude(waveform: NDArray[Any], settings: Settings) -> NDArray[np.flo
         )
     padded = np.pad(sound, settings.n_fft // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, settings.n_fft)[:: settings.hop_length]
-    window = get_window("hann", settings.n_fft).astype(np.float32)
-    spectrum = rfft(frames * window, axis=1)
+    spectrum = rfft(frames * hann_window(settings.n_fft), axis=1)
     return np.ascontiguousarray(np.abs(spectrum).T / full_scale(settings)).astype(np.float32, copy=False)
+
+
+def hann_window(n_samples: int) -> NDArray[np.float32]:
+    """Periodic Hann window, float32 (n_samples,); importing it from SciPy costs a job most of a second."""
+    angles = np.linspace(-np.pi, np.pi, n_samples, endpoint=False)
+    return (0.5 + 0.5 * np.cos(angles)).astype(np.float32)
 
 
 def full_scale(settings: Settings) -> float:
