@@ -42,10 +42,10 @@ _FLAT = 4.0
 """Squared slope, in grey levels a pixel, below which the finer search leaves motion as it is."""
 _STEP_PX = 6.0
 _MOST_INSTANTS = 9
-_SHIFT = 0.125
+SHIFT = 0.125
 """Linear interpolation blurs; on this shifted grid, behind the filter that undoes the shift, it blurs
 less (Blu, Thevenaz and Unser 2004, *Linear interpolation revitalized*)."""
-_SHARPEN = (1 / (1 - _SHIFT) * (-_SHIFT / (1 - _SHIFT)) ** np.arange(3, -1, -1)).astype(np.float32)
+_SHARPEN = (1 / (1 - SHIFT) * (-SHIFT / (1 - SHIFT)) ** np.arange(3, -1, -1)).astype(np.float32)
 _EDGE = cv2.BORDER_REPLICATE
 
 PRESETS = {
@@ -124,15 +124,19 @@ class Motion:
     reach_px: float
     box: Box
     shape: tuple[int, int]
-    _instants: dict[int, _Instant] = field(default_factory=dict, repr=False)
+    _instants: dict[float, _Instant] = field(default_factory=dict, repr=False)
 
     def near(self, share: float) -> _Instant:
-        """Motion at the nearest of so many instants that it is off by no more than a few pixels."""
+        """Motion at the nearest of the pair's instants, see :meth:`instant`."""
+        instant = self.instant(share)
+        if instant not in self._instants:
+            self._instants[instant] = self._at(instant)
+        return self._instants[instant]
+
+    def instant(self, share: float) -> float:
+        """Nearest to `share` of an odd number of instants, that many that little moves in between."""
         n_instants = min(_MOST_INSTANTS, 1 + 2 * int(self.reach_px / _STEP_PX))
-        index = min(int(share * n_instants), n_instants - 1)
-        if index not in self._instants:
-            self._instants[index] = self._at((index + 0.5) / n_instants)
-        return self._instants[index]
+        return (min(int(share * n_instants), n_instants - 1) + 0.5) / n_instants
 
     def _at(self, share: float) -> _Instant:
         maps = [self.flow, self.trust] + ([] if self.hidden is None else [self.hidden])
@@ -230,8 +234,8 @@ def _halfway(early: Picture, late: Picture, there: Map, back: Map, shape: tuple[
     speed_px = _length(flow)
     error, difference = _energy(*_both(early, late, grid, flow)), _energy(early, late)
     trust = difference / (difference + _TRUST * error)
-    trust *= speed_px > _STILL_PX
-    used = cv2.boundingRect((trust > _LEAST_TRUST).astype(np.uint8))
+    trust *= (speed_px > _STILL_PX) & (trust > _LEAST_TRUST)
+    used = cv2.boundingRect((trust > 0).astype(np.uint8))
     if not used[2]:
         return None
     scale, reach_px = shape[0] / early.shape[0], float(speed_px.max())
@@ -305,7 +309,7 @@ def between(pair: PairFlow, share: float, out: Picture | None = None) -> Picture
 def _draw(pair: PairFlow, motion: Motion, share: float, blended: Picture) -> None:
     """Put what is carried to the instant over the blend, as far as it is trusted."""
     now = motion.near(share)
-    grid = _grid(*motion.shape, -_SHIFT)[motion.box]
+    grid = _grid(*motion.shape, -SHIFT)[motion.box]
     early = _carry(pair.first.sharpened, cv2.scaleAdd(now.flow, -share, grid))
     late = _carry(pair.second.sharpened, cv2.scaleAdd(now.flow, 1 - share, grid))
     carried = cv2.addWeighted(early, 1 - share, late, share, 0)

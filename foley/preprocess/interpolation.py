@@ -22,7 +22,7 @@ from foley.errors import FoleyError, MediaError
 from foley.media.ffmpeg import file_url, run_ffmpeg
 from foley.media.paths import media_path
 from foley.media.video import read_frames
-from foley.preprocess.flow import Picture, Source, between, blend, estimate, one_thread
+from foley.preprocess.flow import PairFlow, Picture, Source, between, blend, estimate, one_thread
 from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardReader, ShardWriter
 
@@ -94,6 +94,7 @@ def interpolate_clip(
     duration_s: float,
     config: InterpolationConfig,
     wanted: NDArray[np.int64] | None = None,
+    device: str = "cpu",
 ) -> Picture:
     """Make the pictures of a clip at a constant, higher rate.
 
@@ -110,6 +111,9 @@ def interpolate_clip(
         Method and rate.
     wanted : ndarray of int, optional
         Only these pictures are asked for (the same, bit for bit); the rest may be left black.
+    device : str
+        Where method ``flow`` draws: ``cpu`` (OpenCV), or PyTorch's name of an accelerator. The
+        search for motion stays on the CPU (see :mod:`foley.preprocess.flow_torch`).
 
     Returns
     -------
@@ -133,7 +137,7 @@ def interpolate_clip(
         return made
     chosen = np.arange(len(targets)) if wanted is None else np.asarray(wanted)
     with one_thread():
-        _fill(made, frames, times_s, targets, chosen, config)
+        _fill(made, frames, times_s, targets, chosen, config, device)
     return made
 
 
@@ -144,11 +148,13 @@ def _fill(
     targets: NDArray[np.float64],
     chosen: NDArray[np.int64],
     config: InterpolationConfig,
+    device: str,
 ) -> None:
     """Make the chosen pictures, one source pair after the other."""
     # A nanosecond of slack: times that are equal on paper must not fall on either side by rounding.
     left = np.searchsorted(times_s, targets[chosen] + 1e-9, side="right") - 1
     sources: dict[int, Source] = {}
+    left_for_device: list[tuple[int, PairFlow, float]] = []
     for source in np.unique(left).tolist():
         indices = chosen[left == source].tolist()
         if source < 0 or not _mixes(times_s, source, config):
@@ -169,7 +175,15 @@ def _fill(
             cut_correlation=config.cut_correlation,
         )
         for index, share in zip(indices, shares, strict=True):
-            between(pair, share, made[index])
+            if device == "cpu":
+                between(pair, share, made[index])
+            else:
+                left_for_device.append((index, pair, share))
+    if left_for_device:
+        from foley.preprocess.flow_torch import between_all  # PyTorch takes seconds to import
+
+        indices, pairs, shares = (list(column) for column in zip(*left_for_device, strict=True))
+        made[indices] = between_all(pairs, shares, device=device)
 
 
 def _mixes(times_s: NDArray[np.float64], source: int, config: InterpolationConfig) -> bool:
@@ -262,6 +276,7 @@ def clip_frames(
     size_px: int,
     config: InterpolationConfig,
     wanted: NDArray[np.int64] | None = None,
+    device: str = "cpu",
 ) -> Picture:
     """Decode and interpolate one clip of a shard.
 
@@ -278,6 +293,8 @@ def clip_frames(
         Method and rate.
     wanted : ndarray of int, optional
         Only these pictures are made.
+    device : str
+        As for :func:`interpolate_clip`.
 
     Returns
     -------
@@ -296,7 +313,9 @@ def clip_frames(
         config=config,
     )
     duration_s = attributes["duration_s"]
-    return interpolate_clip(frames, times_s, duration_s=duration_s, config=config, wanted=wanted)
+    return interpolate_clip(
+        frames, times_s, duration_s=duration_s, config=config, wanted=wanted, device=device
+    )
 
 
 def interpolate_shard(

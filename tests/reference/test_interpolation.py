@@ -165,6 +165,21 @@ def test_flow_does_not_depend_on_opencvs_threads():
     np.testing.assert_array_equal(*results)
 
 
+def test_batches_on_an_accelerator_give_the_same_pictures():
+    rng = np.random.default_rng(0)
+    other = cv2.GaussianBlur(rng.integers(0, 256, (176, 176, 3), dtype=np.uint8), (0, 0), 3)
+    frames = np.stack([*(scene(0.06 * k, size_px=176) for k in range(5)), other, other])
+    times_s = 0.06 * np.arange(7)
+    arguments = {"duration_s": 0.42, "config": InterpolationConfig(fps=100.0)}
+    made = [
+        interpolate_clip(frames, times_s, **arguments, device=device).astype(int)
+        for device in ("cpu", "cpu:0")  # PyTorch takes the second name for the same processor
+    ]
+    difference = np.abs(made[0] - made[1])
+    assert difference.mean() < 0.05
+    assert (difference <= 1).mean() > 0.995
+
+
 @pytest.mark.parametrize("times_s", [[], [0.0], [0.1, 0.1], [0.2, 0.1]])
 def test_pictures_and_times_must_fit(times_s):
     with pytest.raises(FoleyError, match="strictly increasing"):
