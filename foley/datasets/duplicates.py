@@ -25,15 +25,20 @@ logger = logging.getLogger(__name__)
 
 _SOUND_BITS = 16
 _PICTURE_BITS = 64
-_GAPS = (4, 9)
-"""Distances of two words that make a key: 32 bits that a copy keeps somewhere."""
+_GAPS = (8, 13)
+"""Distances of two words that make a key: 32 bits that a copy keeps somewhere. Windows of words this
+far apart do not overlap, so that strangers share few keys."""
 _PART_BITS = 4
 """Keys are sorted in so many parts: memory does not grow with the number of recordings."""
 _N_NEIGHBOURS = 8
 """Places with the same key are compared with so many of each other."""
-_AROUND = np.arange(-96, 108, 6)
+_AROUND = (
+    (-24, 24, -36, 36, -48, 48),
+    (-60, -54, -42, -30, -18, -12, 18, 30, 42, 54, 60),
+    (-96, -84, -72, -6, 0, 6, 72, 84, 96),
+)
+_ROUGH_ERRORS = (0.42, 0.38, 0.36)
 """Words around two places that must agree roughly before all of two sounds is compared."""
-_ROUGH_ERROR = 0.36
 _CHANCE = 5 * 0.5 / np.sqrt(2)
 """Words follow each other so closely that only 2 bits of each are news: a standard deviation of
 ``0.5 / sqrt(2 n)`` between strangers."""
@@ -206,13 +211,20 @@ def _roughly_alike(
     right: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> NDArray[np.bool_]:
     """Whether what surrounds places of recordings agrees too; beyond their ends it need not."""
-    bits, heard = np.zeros(len(left[0]), np.int64), np.zeros(len(left[0]), np.int64)
-    for late in _AROUND:
-        one, other = sounds.at(left[0] + late, left[1]), sounds.at(right[0] + late, right[1])
-        both = (one != 0) & (other != 0)
-        heard += both
-        bits += np.where(both, np.bitwise_count(one ^ other), 0)
-    return bits <= _ROUGH_ERROR * _SOUND_BITS * heard
+    alike = np.arange(len(left[0]))  # nearly all are strangers, and most of these are dropped at once
+    bits, heard = np.zeros(len(alike), np.int64), np.zeros(len(alike), np.int64)
+    for lates, error in zip(_AROUND, _ROUGH_ERRORS, strict=True):
+        for late in lates:
+            one = sounds.at(left[0][alike] + late, left[1][alike])
+            other = sounds.at(right[0][alike] + late, right[1][alike])
+            both = (one != 0) & (other != 0)
+            heard += both
+            bits += np.where(both, np.bitwise_count(one ^ other), 0)
+        stay = bits <= error * _SOUND_BITS * heard
+        alike, bits, heard = alike[stay], bits[stay], heard[stay]
+    found = np.zeros(len(left[0]), dtype=bool)
+    found[alike] = True
+    return found
 
 
 def compare_sounds(one: SoundPrint, other: SoundPrint, config: DuplicateConfig) -> tuple[float, float] | None:
