@@ -40,7 +40,8 @@ _AGREES_PX = 0.25
 _WINDOW_PX = 13
 _FLAT = 4.0
 """Squared slope, in grey levels a pixel, below which the finer search leaves motion as it is."""
-_STEP_PX = 6.0
+_STEP_PX = 12.0
+"""Between two instants of a pair nothing moves farther: half of that is how far motion can be misplaced."""
 _MOST_INSTANTS = 9
 SHIFT = 0.125
 """Linear interpolation blurs; on this shifted grid, behind the filter that undoes the shift, it blurs

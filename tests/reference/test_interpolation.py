@@ -150,6 +150,29 @@ def test_hidden_and_uncovered_ground_is_taken_from_the_picture_that_shows_it():
     assert psnr_db(made, truth) > psnr_db(flow.blend(scene(0.10), scene(0.16), 0.5), truth) + 8
 
 
+def test_what_stands_still_stays_sharp_beside_what_moves():
+    first, second = scene(0.10, size_px=176), scene(0.16, size_px=176)
+    subtitle = 255 * (np.random.default_rng(0).random((20, 100, 1)) < 0.5)
+    for picture in (first, second):
+        picture[140:160, 40:140] = subtitle
+    sources = flow.Source(first), flow.Source(second)
+    pair = flow.estimate(*sources, preset="ultrafast", still_level=0.5, cut_correlation=0.3)
+    made = flow.between(pair, 0.5)
+    assert pair.relation == "moving"
+    np.testing.assert_array_equal(made[140:160, 40:140], first[140:160, 40:140])
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (17, 33), (64, 31), (161, 160), (225, 301)])
+def test_any_size_is_carried_by_its_motion(shape):
+    height, width = shape
+    noise = np.random.default_rng(0).integers(0, 256, (height, width + 4, 3), dtype=np.uint8)
+    wide = cv2.GaussianBlur(noise, (0, 0), 2)
+    first, truth, second = (np.ascontiguousarray(wide[:, k : k + width]) for k in (0, 1, 2))
+    sources = flow.Source(first), flow.Source(second)
+    pair = flow.estimate(*sources, preset="ultrafast", still_level=0.5, cut_correlation=0.3)
+    assert psnr_db(flow.between(pair, 0.5), truth) > psnr_db(flow.blend(first, second, 0.5), truth) + 3
+
+
 def test_flow_does_not_depend_on_opencvs_threads():
     times_s = np.arange(5) / 25
     frames = film(times_s)
