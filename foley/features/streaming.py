@@ -172,7 +172,7 @@ def extract_streamed_together(
         for job, backbone in zip(jobs, backbones, strict=True):
             attributes = shard_attributes(job.kind, job.config, backbone, made_with, __name__)
             shards.append(stack.enter_context(ShardWriter(job.features_path, attributes)))
-        look = partial(_look, source=source, jobs=jobs)
+        look = partial(_look, source=source, jobs=jobs, device=device)
         for clip in _ahead(look, _unfinished(source.clips_path, shards), _n_workers(n_threads, device)):
             _write(clip, backbones, shards)
     for job, backbone in zip(jobs, backbones, strict=True):
@@ -217,7 +217,11 @@ def _ahead(work: Callable[[A], B], items: Iterable[A], n_workers: int) -> Iterat
 
 
 def _look(
-    item: tuple[str, dict[str, Any], list[int]], *, source: PictureSource, jobs: Sequence[FeatureJob]
+    item: tuple[str, dict[str, Any], list[int]],
+    *,
+    source: PictureSource,
+    jobs: Sequence[FeatureJob],
+    device: str,
 ) -> _Clip:
     """Make the pictures of one clip that the unfinished jobs want."""
     clip_id, clip, todo = item
@@ -230,6 +234,7 @@ def _look(
             size_px=source.size_px,
             config=source.interpolation,
             wanted=np.unique(np.concatenate(wanted)),
+            device=device,
         )
     except MediaError as error:
         return _Clip(clip_id, clip, todo, error)
