@@ -22,6 +22,8 @@ Picture = NDArray[np.uint8]
 _LAYERS = frozenset({"Convolution", "MatMul"})
 _N_PICTURES = 24
 _N_DISCS = 400
+_EXACT = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+"""Ranges are found in float32, and do not depend on the number of threads."""
 _TAIL = 1e-4
 """Share of the largest values that are cut off: one outlier must not coarsen everything else."""
 _N_VALUES = 30_000
@@ -109,7 +111,7 @@ def _key(output: Any) -> tuple[str, int]:
 def _ranges(graph: Any, outputs: list[Any], pictures: Picture) -> list[tuple[float, float]]:
     """Smallest and largest value of each output over the pictures, without the utmost tails."""
     watched = openvino.Model(outputs, graph.get_parameters(), "watched")
-    request = openvino.Core().compile_model(watched, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    request = openvino.Core().compile_model(watched, "CPU", _EXACT)
     limits = []
     for picture in pictures:
         found = request([picture[None]])
@@ -139,7 +141,7 @@ def _rounded_weights(layer: Any) -> Any:
     source = layer.input_value(1)
     # A constant, or made from constants by conversions: evaluated either way.
     model = openvino.Model([source], [], "weights")
-    weights = np.array(openvino.Core().compile_model(model, "CPU")([])[0], dtype=np.float32)
+    weights = np.array(openvino.Core().compile_model(model, "CPU", _EXACT)([])[0], dtype=np.float32)
     axes = tuple(range(1, weights.ndim))
     largest = np.maximum(np.abs(weights).max(axis=axes, keepdims=True), 1e-9)
     if not _has_vnni():
