@@ -130,7 +130,9 @@ def _print_one(entry: Entry, console: Console) -> None:
         facts.add_row(what, text)
     console.print(facts)
     if info.files:
-        table = Table("file", "what", "from", "there")
+        table = Table()
+        for column in ("file", "what", "from", "there"):
+            table.add_column(column, overflow="fold")  # an address that is cut short is of no use
         for file, path in entry.found():
             there = str(path) if path else "no (optional)" if file.optional else "no"
             table.add_row(" or ".join(file.patterns[:4]), file.what, file.where, there)
