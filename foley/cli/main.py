@@ -100,11 +100,24 @@ def plan(
     benchmarks: Annotated[
         Path, typer.Option(help="Measured job times of an earlier run on this machine.")
     ] = Path("results/benchmarks"),
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure this machine first; takes about a minute.")
+    ] = False,
+    speeds: Annotated[Path, typer.Option(help="File that keeps what was measured.")] = Path(
+        "results/speeds.json"
+    ),
 ) -> None:
     """Foretell clips, jobs, time and disk of a run."""
     from foley.cli.planning import print_plan
 
-    print_plan(config, recordings=recordings, cores=cores, benchmarks=benchmarks)
+    print_plan(
+        config,
+        recordings=recordings,
+        cores=cores,
+        benchmarks=benchmarks,
+        speeds_path=speeds,
+        measure=measure,
+    )
 
 
 @app.command()

@@ -1,11 +1,12 @@
 """``foley plan``: clips, jobs, time and disk of a run, before it starts.
 
-Times are those of jobs that ran on this machine (Snakemake's benchmark files), scaled by the number
-of clips. Without an earlier run there is nothing measured here, and the plan says so instead of
-guessing.
+Times are those of jobs that ran on this machine (Snakemake's benchmark files); where none ran, they
+are foretold from measured speeds (:mod:`foley.cli.calibration`). Where nothing was measured the plan
+says so instead of guessing.
 """
 
 import csv
+import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass
@@ -16,11 +17,16 @@ from rich.table import Table
 
 from foley import config as configuration
 from foley import registry
+from foley.cli.calibration import Speeds, measure_speeds, read_speeds
 from foley.errors import ConfigError
+from foley.features.visual import feature_frames
+from foley.preprocess.interpolation import target_times
 from foley.store.manifests import Source, read_rows
 from foley.store.shards import shard_names
 
 _BYTES_FLOAT16, _BYTES_FLOAT32 = 2, 4
+_ORCHESTRATION_S = 0.01
+"""Snakemake's own CPU time for a job: planning, choosing, starting, noting down."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,8 @@ def make_plan(
         "extract_visual_features": 0 if streamed else config.shards * len(visual),
         "stream_visual_features": config.shards * len(interpolated) if streamed else 0,
         "extract_audio_features": config.shards * len(representations),
+        "collect_clips": 1,
+        "collect_features": len(visual) + len(representations),
         "average_class_spectrograms": len(representations),
         "train_sound_classifier": 1,
         "train_model": n_runs,
@@ -120,13 +128,84 @@ def make_plan(
 
 
 def measured_seconds(benchmarks: Path) -> dict[str, float]:
-    """Median wall seconds of each rule's jobs, from Snakemake's benchmark files."""
+    """Mean CPU-seconds of each rule's jobs, from Snakemake's benchmark files; 0.0 is no measurement."""
     found: dict[str, list[float]] = {}
     for path in sorted(benchmarks.glob("*/**/*.tsv")):
         with path.open(encoding="utf-8") as stream:
             for row in csv.DictReader(stream, delimiter="\t"):
-                found.setdefault(path.relative_to(benchmarks).parts[0], []).append(float(row["s"]))
-    return {rule: statistics.median(seconds) for rule, seconds in found.items()}
+                found.setdefault(path.relative_to(benchmarks).parts[0], []).append(_cpu_s(row))
+    return {rule: statistics.mean(seconds) for rule, seconds in found.items()}
+
+
+def _cpu_s(row: dict[str, str]) -> float:
+    """CPU-seconds of a benchmark file's row; those on the clock where a job was too short to be sampled."""
+    try:
+        cpu_s = float(row["cpu_time"])
+    except (KeyError, ValueError):
+        cpu_s = 0.0
+    return cpu_s or float(row["s"])
+
+
+def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -> dict[str, float]:
+    """Seconds of each rule's jobs (their mean), from what was measured of this machine's speed.
+
+    Parameters
+    ----------
+    config : Config
+    plan : Plan
+    speeds : Speeds
+
+    Returns
+    -------
+    dict of str to float
+        By rule. Downloads are left out unless the data set is procedural: a network cannot be
+        foretold.
+    """
+    n_recordings, n_clips = plan.n_recordings / config.shards, plan.n_clips / config.shards
+    n_test = plan.n_clips * config.split.test_fraction
+    n_train = plan.n_clips - n_test
+    runs = [(name, entry) for name, entry in config.experiments.items() for _ in entry.seeds]
+    features = [name.split("/") for name in feature_names(config)]
+
+    def network_s(backbone: str, interpolation: str) -> float:
+        n_frames = len(target_times(config.clips.duration_s, config.interpolations[interpolation].fps))
+        return len(feature_frames(n_frames, config.backbones[backbone])) * speeds.network_s[backbone]
+
+    makes = [speeds.decode_s + seconds for seconds in speeds.interpolation_s.values()]
+    looks = [network_s(backbone, interpolation) for backbone, interpolation, _ in features]
+    stacks = [speeds.spacetime_s for _, _, kind in features if kind == "spacetime"]
+    streams = sum(makes) + sum(looks) + sum(stacks)
+    trains = [speeds.training_s[name] * n_train * entry.training.epochs for name, entry in runs]
+    sounds = [
+        speeds.prediction_s[name] * plan.n_clips + speeds.inverse_s[entry.representation] * n_test
+        for name, entry in runs
+    ]
+    judging_s = speeds.classifier_s * n_test / 3  # forwards only
+    light_s, predict_s = speeds.start_s["light"], speeds.start_s["predict"]
+    loads = [predict_s + speeds.load_s[backbone] for backbone, _, _ in features]
+    jobs = {
+        "download_media": light_s + n_recordings * speeds.recording_s,
+        "check_media": light_s + n_recordings * speeds.check_s,
+        "interpolate_frames": light_s + n_clips * _mean(makes),
+        "make_spacetime_images": light_s + n_clips * speeds.spacetime_s,
+        "extract_visual_features": _mean(loads) + n_clips * _mean(looks),
+        "stream_visual_features": (sum(loads) + n_clips * streams) / max(1, len(makes)),
+        "extract_audio_features": light_s + n_clips * _mean(list(speeds.representation_s.values())),
+        "train_sound_classifier": speeds.start_s["train"]
+        + config.sound_classifier.epochs * n_train * speeds.classifier_s,
+        "train_model": speeds.start_s["train"] + _mean(trains),
+        "synthesize_audio": predict_s + _mean(sounds),
+        "compute_judgements": predict_s + judging_s,
+        "score_metric": speeds.start_s["score"],
+        **dict.fromkeys(("tabulate", "plot_figure", "write_report"), speeds.start_s["draw"]),
+    }
+    if config.datasets[config.dataset].kind != "procedural":
+        jobs["download_media"] = float("nan")
+    return {rule: jobs.get(rule, light_s) for rule in plan.n_jobs if not math.isnan(jobs.get(rule, 0.0))}
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def _sources(config: configuration.Config) -> int | None:
@@ -154,7 +233,13 @@ def _clips_per_recording(config: configuration.Config) -> tuple[float, str]:
                 ids.extend(row["recording_id"] for row in csv.DictReader(stream, delimiter="\t"))
         if ids:
             return len(ids) / len(Counter(ids)), "measured in the last run"
-    return 1.0, "assumed: one a recording"
+    entry = config.datasets[config.dataset]
+    if entry.kind != "procedural":
+        return 1.0, "assumed: one a recording"
+    rendered = registry.load("datasets", entry.kind).Settings.model_validate(entry.settings)
+    length_s = (rendered.min_duration_s + rendered.max_duration_s) / 2
+    n_more = (length_s - config.clips.duration_s) // config.clips.hop_s
+    return max(1.0, 1 + n_more), "from the mean length of recordings"
 
 
 def _size(n_bytes: float) -> str:
@@ -165,7 +250,15 @@ def _size(n_bytes: float) -> str:
     return f"{n_bytes:.1f} TB"
 
 
-def print_plan(paths: list[Path], *, recordings: int | None, cores: int, benchmarks: Path) -> None:
+def print_plan(
+    paths: list[Path],
+    *,
+    recordings: int | None,
+    cores: int,
+    benchmarks: Path,
+    speeds_path: Path,
+    measure: bool = False,
+) -> None:
     """Print the plan of a configuration.
 
     Parameters
@@ -176,12 +269,18 @@ def print_plan(paths: list[Path], *, recordings: int | None, cores: int, benchma
         Number of recordings; found out when left out.
     cores : int
     benchmarks : Path
-        Folder of measured job times.
+        Folder of measured job times; they count before what speeds foretell.
+    speeds_path : Path
+        File that holds, or is to hold, the measured speeds of this machine.
+    measure : bool
+        Measure them now.
 
     Raises
     ------
     ConfigError
         If the configuration does not fit.
+    StoreError
+        If the file of speeds is damaged.
     """
     if not paths:
         raise ConfigError("give a configuration file, for example config.yaml")
@@ -190,26 +289,37 @@ def print_plan(paths: list[Path], *, recordings: int | None, cores: int, benchma
     n_recordings = recordings or _sources(config) or _listed(config)
     per_recording, basis = _clips_per_recording(config)
     plan = make_plan(config, n_recordings=n_recordings, clips_per_recording=per_recording, cores=cores)
-    seconds = measured_seconds(benchmarks)
-    table = Table("rule", "jobs", "seconds a job", title=f"data set {config.dataset}")
-    total_s = 0.0
-    unknown = []
-    for rule, n_jobs in plan.n_jobs.items():
-        if rule in seconds:
-            total_s += n_jobs * seconds[rule]
-        else:
-            unknown.append(rule)
-        table.add_row(rule, str(n_jobs), f"{seconds[rule]:.1f}" if rule in seconds else "not measured")
-    console.print(table)
-    console.print(
-        f"recordings {plan.n_recordings}, clips {plan.n_clips} ({basis}), jobs {sum(plan.n_jobs.values())}"
-    )
-    console.print(f"disk: {_size(plan.kept_bytes)} kept, {_size(plan.temporary_bytes)} for a while at most")
-    if seconds:
-        hours = total_s / 3600
-        console.print(
-            f"time: about {hours:.1f} job-hours, as measured in {benchmarks} with shards of that run's size; "
-            f"{len(unknown)} short rules not measured"
-        )
+    if measure:
+        with Console(stderr=True).status("Measuring this machine"):
+            speeds: Speeds | None = measure_speeds(config, speeds_path)
     else:
-        console.print(f"time: nothing measured yet in {benchmarks}; run `make smoke` or the default first")
+        speeds = read_speeds(speeds_path, config)
+    foretold = foretold_seconds(config, plan, speeds) if speeds else {}
+    measured = {rule: s for rule, s in measured_seconds(benchmarks).items() if rule in plan.n_jobs}
+    seconds = foretold | measured
+    table = Table("rule", "jobs", "CPU s a job", "from", title=f"data set {config.dataset}")
+    for rule, n_jobs in plan.n_jobs.items():
+        source = "earlier run" if rule in measured else "speed" if rule in foretold else "not known"
+        table.add_row(rule, str(n_jobs), f"{seconds[rule]:.1f}" if rule in seconds else "", source)
+    console.print(table)
+    n_jobs = sum(plan.n_jobs.values())
+    console.print(f"recordings {plan.n_recordings}, clips {plan.n_clips} ({basis}), jobs {n_jobs}")
+    console.print(f"disk: {_size(plan.kept_bytes)} kept, {_size(plan.temporary_bytes)} for a while at most")
+    if not seconds:
+        console.print("time: nothing is known of this machine yet; `foley plan --measure` takes a minute")
+        return
+    total_s = sum(plan.n_jobs[rule] * seconds[rule] for rule in seconds)
+    console.print(
+        f"time: about {_duration(total_s)} of CPU, {_duration(total_s / cores)} on {cores} cores; "
+        f"{len(plan.n_jobs) - len(seconds)} rules not known. Jobs of an earlier run count as they were, with "
+        "shards of that run's size"
+    )
+    # Planning and starting a job: measured with 2000 jobs, see docs/benchmarks.md.
+    orchestration_s = _ORCHESTRATION_S * n_jobs
+    console.print(f"orchestration: {_duration(orchestration_s)}, {orchestration_s / total_s:.2%} of it")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

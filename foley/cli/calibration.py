@@ -1,0 +1,364 @@
+"""How fast this machine is at what a configuration asks for: measured in tens of seconds.
+
+Every stage that costs much is run once on a little of its real work: a rendered film or two, one clip,
+a few pictures, one step of training. On a CPU seconds are CPU-seconds of one thread, so that other
+work on the machine falsifies little; on a GPU they are seconds of the clock.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import foley
+from foley import config as configuration
+from foley import registry
+from foley.errors import StoreError
+from foley.features.visual import feature_frames
+from foley.preprocess.interpolation import target_times
+from foley.preprocess.spacetime import frames_needed
+from foley.provenance import config_digest, environment
+from foley.store.files import read_json, write_json
+from foley.training.config import ExperimentConfig
+
+_MOST_BATCH = 32
+"""Clips in the step that is timed: more would take gigabytes and tell no more."""
+_STARTS = {
+    "light": "import foley.preprocess.interpolation as module",
+    "score": "import foley.metrics.sync as module",
+    "draw": "import foley.report.figures as module",
+    "predict": "import foley.synthesis.generate as module",
+    "train": "import torch, foley.training.experiment as module; "
+    "torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).step()",
+}
+"""What jobs of each kind do before they do anything."""
+
+
+class Speeds(BaseModel):
+    """Seconds that a unit of work takes; dictionaries are by the name in the configuration.
+
+    Parameters
+    ----------
+    of : str
+        Digest of the machine and of the configuration that was measured.
+    start_s : dict
+        Start of a job by its kind: ``light``, ``score``, ``draw``, ``predict``, ``train``.
+    recording_s : float
+        Rendering of a procedural recording.
+    check_s, decode_s : float
+        Checking of a recording; decoding of a clip's pictures at their stored size.
+    interpolation_s, network_s, load_s : dict
+        A clip's pictures by the interpolation; one picture through the network; loading it.
+    spacetime_s : float
+        A clip's space-time images.
+    representation_s, inverse_s : dict
+        One clip's sound to features, and back by Griffin-Lim.
+    training_s, prediction_s : dict
+        One clip in one epoch, and one clip's prediction, by the name of the experiment.
+    classifier_s : float
+        One clip in one epoch of the sound classifier.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    of: str
+    start_s: dict[str, float]
+    recording_s: float
+    check_s: float
+    decode_s: float
+    interpolation_s: dict[str, float]
+    network_s: dict[str, float]
+    load_s: dict[str, float]
+    spacetime_s: float
+    representation_s: dict[str, float]
+    inverse_s: dict[str, float]
+    training_s: dict[str, float]
+    prediction_s: dict[str, float]
+    classifier_s: float
+
+
+def speeds_digest(config: configuration.Config) -> str:
+    """Digest of what decides speed: this machine, its packages, and the configuration's blocks."""
+    values = config.model_dump(mode="json", exclude={"report", "metrics", "data_dir", "seed", "shards"})
+    return config_digest([values, environment()])
+
+
+def read_speeds(path: str | Path, config: configuration.Config) -> Speeds | None:
+    """Read what was measured; ``None`` when nothing was, or for another machine or configuration.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged.
+    """
+    if not Path(path).is_file():
+        return None
+    try:
+        speeds = Speeds.model_validate(read_json(path))
+    except (ValueError, ValidationError) as error:
+        raise StoreError(f"{path}: cannot be read as measured speeds; delete it and measure again") from error
+    return speeds if speeds.of == speeds_digest(config) else None
+
+
+def measure_speeds(config: configuration.Config, path: str | Path) -> Speeds:
+    """Measure this machine for a configuration, and write the result.
+
+    Parameters
+    ----------
+    config : Config
+    path : path
+        JSON file to write.
+    """
+    with TemporaryDirectory(prefix="foley-") as folder:
+        measured: dict[str, Any] = _pictures(config, Path(folder))
+    measured |= _sounds(config)
+    measured |= _learning(config)
+    measured["start_s"] = {kind: _start_s(code) for kind, code in _STARTS.items()}
+    speeds = Speeds(of=speeds_digest(config), **measured)
+    write_json(path, speeds.model_dump())
+    return speeds
+
+
+def _seconds(device: str, function: Callable[[], Any], *, warm: bool = True) -> float:
+    """Seconds of one run, after one that warms up."""
+    if warm:
+        function()
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    start_s = clock()
+    function()
+    return clock() - start_s
+
+
+def _start_s(code: str) -> float:
+    """CPU-seconds of a fresh process that loads a module and digests its code, as every stage does."""
+    digest = "from foley.provenance import code_digest; code_digest([module.__name__], root)"
+    root = str(Path(foley.__file__).parents[1])
+    lines = [
+        "import time, pathlib",
+        f"root = pathlib.Path({root!r})",
+        code,
+        digest,
+        "print(time.process_time())",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout)
+
+
+def wanted_interpolations(config: configuration.Config) -> list[str]:
+    """Names of the interpolations that experiments look at, sorted."""
+    return sorted({name.split("/")[1] for entry in config.experiments.values() for name in entry.visual})
+
+
+def wanted_backbones(config: configuration.Config) -> list[str]:
+    """Names of the networks that experiments look through, sorted."""
+    return sorted({name.split("/")[0] for entry in config.experiments.values() for name in entry.visual})
+
+
+def _pictures(config: configuration.Config, folder: Path) -> dict[str, Any]:
+    """Time what a film goes through."""
+    from foley.datasets.check import check_file
+    from foley.datasets.procedural.make import list_recordings, make_recording
+    from foley.features.visual import load_backbone
+    from foley.preprocess.interpolation import interpolate_clip, read_clip
+    from foley.preprocess.spacetime import make_images
+
+    entry = config.datasets[config.dataset]
+    settings = registry.load("datasets", "procedural").Settings
+    film = settings.model_validate(entry.settings if entry.kind == "procedural" else {})
+    rows = list_recordings(film)
+    chosen = rows[:: max(1, len(rows) // 2)][:2]
+    rendering_s = [_seconds("cpu", partial(make_recording, *row, film, folder), warm=False) for row in chosen]
+    path = next(folder.glob("*.mp4"))
+    duration_s = config.clips.duration_s
+    found: dict[str, Any] = {
+        "recording_s": sum(rendering_s) / len(rendering_s),
+        "check_s": _seconds("cpu", lambda: check_file(path, config.check)),
+        "interpolation_s": {},
+        "network_s": {},
+        "load_s": {},
+        "decode_s": 0.0,
+        "spacetime_s": 0.0,
+    }
+    for name in wanted_interpolations(config):
+        made = config.interpolations[name]
+
+        size_px = config.picture.size_px
+        read = partial(read_clip, path=path, start_s=0.0, duration_s=duration_s, size_px=size_px, config=made)
+        found["decode_s"] = _seconds("cpu", read)
+        interpolate = partial(
+            interpolate_clip, *read(), duration_s=duration_s, config=made, wanted=_looked_at(config, name)
+        )
+        found["interpolation_s"][name] = _seconds("cpu", interpolate)
+        found["spacetime_s"] = _seconds("cpu", partial(make_images, interpolate(), config.spacetime))
+    side_px = config.picture.size_px
+    for name in wanted_backbones(config):
+        start_s = time.process_time()
+        network = load_backbone(config.backbones[name], config.device)
+        found["load_s"][name] = time.process_time() - start_s
+        noise = np.random.default_rng(0).integers(0, 256, (network.batch_size, side_px, side_px, 3), np.uint8)
+        batch_s = _seconds(config.device, partial(network, noise))
+        found["network_s"][name] = batch_s / len(noise)
+    return found
+
+
+def _looked_at(config: configuration.Config, interpolation: str) -> Any:
+    """Pictures of a clip that any experiment's network sees of an interpolation."""
+    n_frames = len(target_times(config.clips.duration_s, config.interpolations[interpolation].fps))
+    looked_at = [
+        feature_frames(n_frames, config.backbones[backbone])
+        if kind == "frames"
+        else frames_needed(n_frames, config.spacetime)
+        for entry in config.experiments.values()
+        for backbone, made, kind in (name.split("/") for name in entry.visual)
+        if made == interpolation
+    ]
+    return np.unique(np.concatenate(looked_at))
+
+
+def _sounds(config: configuration.Config) -> dict[str, Any]:
+    """Time what a clip's sound goes through."""
+    from foley.features.audio import represent
+    from foley.synthesis.config import SynthesisConfig
+    from foley.synthesis.generate import to_waveform
+
+    generator = np.random.default_rng(0)
+    there: dict[str, float] = {}
+    back: dict[str, float] = {}
+    for name in sorted({entry.representation for entry in config.experiments.values()}):
+        kind = config.representations[name]
+        sound = 0.1 * generator.standard_normal(kind.settings.n_samples).astype(np.float32)
+        there[name] = _seconds("cpu", partial(represent, sound, kind))
+        features = represent(sound, kind)
+        synthesis = next(
+            (e.synthesis for e in config.experiments.values() if e.representation == name), SynthesisConfig()
+        )
+        back[name] = _seconds("cpu", partial(to_waveform, features, kind, synthesis, generator))
+    return {"representation_s": there, "inverse_s": back}
+
+
+def _learning(config: configuration.Config) -> dict[str, Any]:
+    """Time one step of training, and one prediction, of every experiment."""
+    from foley.training.experiment import use_threads
+
+    use_threads(config.threads_per_job)
+    training: dict[str, float] = {}
+    prediction: dict[str, float] = {}
+    for name, entry in config.experiments.items():
+        training[name], prediction[name] = step_seconds(config, entry)
+    return {
+        "training_s": training,
+        "prediction_s": prediction,
+        "classifier_s": _classifier_step_s(config),
+    }
+
+
+def step_seconds(
+    config: configuration.Config, entry: ExperimentConfig, n_clips: int | None = None
+) -> tuple[float, float]:
+    """Time one training step and one prediction of an experiment's system on random clips.
+
+    Parameters
+    ----------
+    config : Config
+    entry : ExperimentConfig
+        One of its experiments.
+    n_clips : int, optional
+        Clips in the step; the experiment's own batch, up to 32, by default.
+
+    Returns
+    -------
+    step_s, prediction_s : float
+        Seconds a clip; 0 for a system that learns nothing.
+    """
+    import torch
+
+    from foley.features.audio import represent
+    from foley.models.base import Batch, DataSpec
+    from foley.training.checkpoint import build_system
+
+    if not registry.load("systems", entry.system).System.trained:
+        return 0.0, 0.0
+    kind = config.representations[entry.representation]
+    n_bins, n_audio_frames = represent(np.zeros(kind.settings.n_samples, np.float32), kind).shape
+    parts = [name.split("/") for name in entry.visual]
+    steps = []
+    for backbone, interpolation, _ in parts:
+        n_frames = len(target_times(config.clips.duration_s, config.interpolations[interpolation].fps))
+        steps.append(len(feature_frames(n_frames, config.backbones[backbone])))
+    spec = DataSpec(
+        classes=("a", "b"),
+        visual_dims=tuple(
+            registry.load("backbones", config.backbones[name].network).DIM for name, _, _ in parts
+        ),
+        n_visual_steps=tuple(steps),
+        visual_hz=tuple(n / config.clips.duration_s for n in steps),
+        n_bins=n_bins,
+        n_audio_frames=n_audio_frames,
+        sample_rate_hz=kind.settings.sample_rate_hz,
+        duration_s=config.clips.duration_s,
+    )
+    n_clips = n_clips or min(entry.training.batch_size, _MOST_BATCH)
+    generator = np.random.default_rng(0)
+    features = tuple(
+        generator.standard_normal((n_clips, n, dim), np.float32).astype(np.float16)
+        for n, dim in zip(spec.n_visual_steps, spec.visual_dims, strict=True)
+    )
+    system = build_system(entry.system, entry.model, spec, torch.rand(2, n_bins, n_audio_frames), seed=0)
+    system.prepare(features)
+    system.to(config.device)
+    batch = Batch(
+        visual=tuple(torch.from_numpy(part).to(config.device, torch.float32) for part in features),
+        labels=torch.arange(n_clips, device=config.device) % 2,
+        target=torch.rand(n_clips, n_bins, n_audio_frames, device=config.device),
+    )
+    optimisers = system.optimisers(entry.training.lr, entry.training.weight_decay)
+    dice = torch.Generator(config.device).manual_seed(0)
+
+    def step() -> None:
+        system.step(batch, optimisers, dice, entry.training.clip_norm)
+        _wait(config.device)
+
+    def predict() -> None:
+        with torch.no_grad():
+            system.predict(batch, dice)
+        _wait(config.device)
+
+    system.train()
+    step_s = _seconds(config.device, step) / n_clips
+    system.eval()
+    return step_s, _seconds(config.device, predict) / n_clips
+
+
+def _classifier_step_s(config: configuration.Config) -> float:
+    """Seconds a clip of one training step of the sound classifier."""
+    import torch
+
+    from foley.training.sound_classifier import SoundNet
+
+    settings = config.sound_classifier
+    network = SoundNet(2, settings.n_mels, settings.width).to(config.device)
+    n_clips = min(settings.batch_size, _MOST_BATCH)
+    n_frames = round(settings.crop_s / settings.hop_s)
+    heard = torch.rand(n_clips, settings.n_mels, n_frames, device=config.device)
+
+    def step() -> None:
+        torch.autograd.backward(network(heard).square().sum())
+        _wait(config.device)
+
+    return _seconds(config.device, step) / n_clips
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize()

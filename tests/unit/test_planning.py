@@ -1,0 +1,119 @@
+"""What the plan foretells from measured speeds, and what it says when it knows nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from foley import config as configuration
+from foley.cli.calibration import Speeds, read_speeds, speeds_digest
+from foley.cli.planning import foretold_seconds, make_plan, measured_seconds, print_plan
+from foley.errors import StoreError
+from foley.store.files import write_json
+from tests.conftest import ROOT
+
+CONFIG = configuration.read(ROOT / "config.yaml")
+PAPER = configuration.read(ROOT / "config.yaml", ROOT / "configs/paper.yaml")
+
+
+def speeds(config: configuration.Config) -> Speeds:
+    """A machine on which every unit of work takes a round number of seconds."""
+    return Speeds(
+        of=speeds_digest(config),
+        start_s=dict.fromkeys(("light", "score", "draw", "predict", "train"), 1.0),
+        recording_s=2.0,
+        check_s=0.5,
+        decode_s=0.25,
+        interpolation_s={"flow": 0.75, "repeat": 0.75},
+        network_s=dict.fromkeys(config.backbones, 0.01),
+        load_s=dict.fromkeys(config.backbones, 3.0),
+        spacetime_s=0.1,
+        representation_s={"stft": 0.01},
+        inverse_s={"stft": 0.1},
+        training_s=dict.fromkeys(config.experiments, 0.002),
+        prediction_s=dict.fromkeys(config.experiments, 0.001),
+        classifier_s=0.003,
+    )
+
+
+def planned(config: configuration.Config, n_clips: int = 800) -> dict[str, float]:
+    plan = make_plan(config, n_recordings=n_clips, clips_per_recording=1.0, cores=2)
+    return foretold_seconds(config, plan, speeds(config))
+
+
+def test_seconds_are_units_times_speed() -> None:
+    seconds = planned(CONFIG)
+    assert seconds["download_media"] == 1 + 100 * 2.0
+    assert seconds["check_media"] == 1 + 100 * 0.5
+    assert seconds["interpolate_frames"] == 1 + 100 * (0.25 + 0.75)
+    assert seconds["make_spacetime_images"] == pytest.approx(1 + 100 * 0.1)
+    n_train = 800 * (1 - CONFIG.split.test_fraction)
+    classifier_s = CONFIG.sound_classifier.epochs * n_train * 0.003
+    assert seconds["train_sound_classifier"] == pytest.approx(1 + classifier_s)
+    assert seconds["build_sources"] == 1
+
+
+def test_every_planned_rule_is_foretold_and_grows_with_the_clips() -> None:
+    few, many = planned(CONFIG, 800), planned(CONFIG, 1600)
+    plan = make_plan(CONFIG, n_recordings=800, clips_per_recording=1.0, cores=2)
+    assert set(few) == set(plan.n_jobs)
+    for rule in ("extract_visual_features", "train_model", "synthesize_audio", "extract_audio_features"):
+        assert few[rule] < many[rule] < 2 * few[rule]
+
+
+def test_pictures_that_are_streamed_are_counted_once() -> None:
+    seconds = planned(PAPER, 27_800)
+    assert "interpolate_frames" not in seconds
+    n_clips = 27_800 / PAPER.shards
+    assert seconds["stream_visual_features"] > n_clips * (0.25 + 0.75 + 570 * 0.01)
+
+
+def test_what_comes_over_a_network_is_not_foretold() -> None:
+    entry = CONFIG.datasets["procedural"].model_copy(update={"kind": "folder"})
+    config = CONFIG.model_copy(update={"datasets": {"procedural": entry}})
+    plan = make_plan(config, n_recordings=10, clips_per_recording=1.0, cores=2)
+    assert "download_media" not in foretold_seconds(config, plan, speeds(config))
+
+
+def test_speeds_are_recalled_for_the_same_configuration_only(tmp_path: Path) -> None:
+    path = tmp_path / "speeds.json"
+    assert read_speeds(path, CONFIG) is None
+    write_json(path, speeds(CONFIG).model_dump())
+    assert read_speeds(path, CONFIG) == speeds(CONFIG)
+    assert read_speeds(path, PAPER) is None
+    path.write_text("{}")
+    with pytest.raises(StoreError, match=r"speeds\.json.*measure again"):
+        read_speeds(path, CONFIG)
+
+
+def test_an_earlier_run_counts_before_what_speeds_foretell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "benchmarks/check_media/procedural"
+    folder.mkdir(parents=True)
+    (folder / "000.tsv").write_text("s\tcpu_time\n9.0\t12.0\n")
+    (folder / "001.tsv").write_text("s\tcpu_time\n4.0\t\n")
+    assert measured_seconds(tmp_path / "benchmarks") == {"check_media": 8.0}
+    write_json(tmp_path / "speeds.json", speeds(CONFIG).model_dump())
+    print_plan(
+        [ROOT / "config.yaml"],
+        recordings=800,
+        cores=2,
+        benchmarks=tmp_path / "benchmarks",
+        speeds_path=tmp_path / "speeds.json",
+    )
+    lines = {line.split("│")[1].strip(): line for line in capsys.readouterr().out.splitlines() if "│" in line}
+    assert "8.0" in lines["check_media"]
+    assert "earlier run" in lines["check_media"]
+    assert "201.0" in lines["download_media"]
+    assert "speed" in lines["download_media"]
+
+
+def test_nothing_known_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_plan(
+        [ROOT / "config.yaml"],
+        recordings=10,
+        cores=2,
+        benchmarks=tmp_path,
+        speeds_path=tmp_path / "speeds.json",
+    )
+    assert "foley plan --measure" in capsys.readouterr().out
