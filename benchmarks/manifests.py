@@ -1,7 +1,7 @@
 """A large data set's manifests: build, validate, search copies, collect, split.
 
 ``python -m benchmarks.manifests [N]`` makes up N recordings of 10 s (200,000 by default) in eight
-shards: names, groups, files equal to the byte, published splits for half of them, failures, and
+shards: names, groups, files equal to the byte, published splits for some, failures, and
 fingerprints of noise of which one in a hundred is a disturbed and shifted copy of another. Each stage
 then runs as it does in the workflow, in a process of its own. Making the inputs is not counted.
 """
@@ -39,7 +39,7 @@ class Settings(BaseModel):
 
 
 def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int) -> Iterator[Source]:
-    """Make up recordings: 20 classes, three from each film, half with a published split."""
+    """Make up recordings: 20 classes, three from each film, one in six with a published split."""
     for number in range(settings.n_recordings):
         name = f"class_{number % 20:02d}_{number:07d}"
         yield Source(
@@ -51,7 +51,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
             start_s=30.0,
             end_s=40.0,
             group=f"film_{number // 60}_{number % 20}",
-            split=("train", "test", "", "")[number % 4] if number % 60 < 20 else "",
+            split=("train", "test", "", "")[number // 60 % 4] if number % 60 < 20 else "",
         )
 
 

@@ -9,7 +9,7 @@ put to two films. What is heard for less than a second is not compared, nor a fi
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ _GAPS = (8, 13)
 far apart do not overlap, so that strangers share few keys."""
 _PART_BITS = 4
 """Keys are sorted in so many parts: memory does not grow with the number of recordings."""
+_NO_PART = 255
 _N_NEIGHBOURS = 8
 """Places with the same key are compared with so many of each other."""
 _AROUND = (
@@ -118,22 +119,25 @@ def find_duplicates(
 
 def _near_rows(names: list[str], evidence_paths: Sequence[str], config: DuplicateConfig) -> list[Duplicate]:
     place = {name: number for number, name in enumerate(names)}
-    order: list[int] = []
-    pictures: list[Ragged] = []
-    sounds: list[Ragged] = []
-    for path in evidence_paths:
-        ids, picture = read_evidence(path, "picture_print")
-        _, sound = read_evidence(path, "sound_print")
-        usable = [number for number, name in enumerate(ids) if name in place]
-        order += [place[ids[number]] for number in usable]
-        pictures.append(picture.chosen(usable))
-        sounds.append(sound.chosen(usable))
-    pairs = near_pairs(Ragged.joined(pictures), Ragged.joined(sounds), config)
+    order, pictures = _prints(evidence_paths, "picture_print", place)
+    _, sounds = _prints(evidence_paths, "sound_print", place)
     found = []
-    for pair in pairs:
+    for pair in near_pairs(pictures, sounds, config):
         like, name = sorted((names[order[pair.first]], names[order[pair.second]]))
         found.append(Duplicate(recording_id=name, like=like, kind=pair.kind, similarity=pair.similarity))
     return found
+
+
+def _prints(paths: Sequence[str], kind: str, place: Mapping[str, int]) -> tuple[list[int], Ragged]:
+    """Fingerprints of the recordings that have a place, of all shards, and their places."""
+    order: list[int] = []
+    prints: list[Ragged] = []
+    for path in paths:
+        ids, arrays = read_evidence(path, kind)
+        usable = [number for number, name in enumerate(ids) if name in place]
+        order += [place[ids[number]] for number in usable]
+        prints.append(arrays.chosen(usable))
+    return order, Ragged.joined(prints)
 
 
 def near_pairs(pictures: Ragged, sounds: Ragged, config: DuplicateConfig) -> list[Pair]:
@@ -165,27 +169,27 @@ def _candidates(sounds: Ragged) -> Iterator[tuple[int, int]]:
     """Pairs of recordings of which an instant of one is much like an instant of the other, each once."""
     found = [np.zeros(0, np.int64)]
     for gap in _GAPS:
-        usable = _usable(sounds, gap)
+        parts = _parts(sounds, gap)
         for part in range(1 << _PART_BITS):
-            chosen = usable & (sounds.values >> (_SOUND_BITS - _PART_BITS) == part)
-            found.append(_alike(sounds, np.flatnonzero(chosen), gap))
+            found.append(_alike(sounds, np.flatnonzero(parts == part), gap))
     for pair in np.unique(np.concatenate(found)):
         yield int(pair) >> 32, int(pair) & 0xFFFFFFFF
 
 
-def _usable(sounds: Ragged, gap: int) -> NDArray[np.bool_]:
-    """Where a key begins: both words are heard, in one recording, and it is not the last key again."""
+def _parts(sounds: Ragged, gap: int) -> NDArray[np.uint8]:
+    """Which part each word's key is sorted in, by its first bits; 255 where no key begins.
+
+    Both words of a key must be heard, in one recording, and it must not be the last key again.
+    """
     words = sounds.values
-    usable = np.zeros(len(words), dtype=bool)
-    n_keys = len(words) - gap
-    if n_keys <= 0:
-        return usable
+    parts = (words >> (_SOUND_BITS - _PART_BITS)).astype(np.uint8)
+    n_keys = max(0, len(words) - gap)
     one, other = words[:n_keys], words[gap:]
-    usable[:n_keys] = (one != 0) & (other != 0)
-    usable[1:n_keys] &= (one[1:] != one[:-1]) | (other[1:] != other[:-1])
+    parts[:n_keys][(one == 0) | (other == 0)] = _NO_PART
+    parts[1:n_keys][(one[1:] == one[:-1]) & (other[1:] == other[:-1])] = _NO_PART
     lasts = (sounds.ends[:, None] - 1 - np.arange(gap)).ravel()
-    usable[lasts[lasts >= 0]] = False  # of a recording this short the one before loses a key: harmless
-    return usable
+    parts[lasts[lasts >= 0]] = _NO_PART  # of a recording this short the one before loses a key: harmless
+    return parts
 
 
 def _alike(sounds: Ragged, places: NDArray[np.int64], gap: int) -> NDArray[np.int64]:
