@@ -25,8 +25,8 @@ from foley.store.manifests import Source, read_rows
 from foley.store.shards import shard_names
 
 _BYTES_FLOAT16, _BYTES_FLOAT32 = 2, 4
-_ORCHESTRATION_S = 0.01
-"""Snakemake's own CPU time for a job: planning, choosing, starting, noting down."""
+_ORCHESTRATION_S = 0.015
+"""Snakemake's own CPU time for a job: planning (4 ms), choosing, starting, noting down."""
 
 
 @dataclass(frozen=True)
@@ -314,7 +314,6 @@ def print_plan(
         f"{len(plan.n_jobs) - len(seconds)} rules not known. Jobs of an earlier run count as they were, with "
         "shards of that run's size"
     )
-    # Planning and starting a job: measured with 2000 jobs, see docs/benchmarks.md.
     orchestration_s = _ORCHESTRATION_S * n_jobs
     console.print(f"orchestration: {_duration(orchestration_s)}, {orchestration_s / total_s:.2%} of it")
 

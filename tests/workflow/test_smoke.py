@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from foley.store.shards import ShardReader
 from tests.conftest import run_snakemake, snakemake
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smoke")]
@@ -63,6 +65,20 @@ def test_it_ends_with_every_table_figure_and_report(smoke: Smoke) -> None:
 
 
 def test_a_second_run_has_nothing_to_do(smoke: Smoke) -> None:
+    assert smoke.planned() == set()
+
+
+def test_optical_flow_is_made_when_it_is_asked_for_and_not_before(smoke: Smoke) -> None:
+    target = "results/procedural/flow/tvl1/000.h5"
+    path = smoke.directory / target
+    assert not path.exists()
+    run_snakemake(smoke.workflow, smoke.directory, "--cores", "2", *smoke.arguments(), "--", target)
+    flow, clips = ShardReader(path), ShardReader(smoke.directory / "results/procedural/clips/000.h5")
+    assert flow.items == clips.items
+    maps = flow.read(flow.items[0], "flow")
+    assert maps.shape == (14, 2, 48, 64)
+    assert maps.dtype == np.uint8
+    assert np.ptp(maps) > 0
     assert smoke.planned() == set()
 
 
