@@ -1,8 +1,10 @@
 """One run at a time in a folder, and none that begins on a full disk."""
 
+import atexit
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +20,8 @@ def begin_run(lock_path: str | Path, folders: Iterable[str | Path]) -> None:
     """Claim a folder for this process until it ends, and remove what dead runs left behind.
 
     The claim is a lock of the operating system: it ends with the process, however that ends, so
-    nothing needs to be unlocked by hand after a kill or a loss of power.
+    nothing needs to be unlocked by hand after a kill or a loss of power. A process that ends on a full
+    disk says so last, on standard error.
 
     Parameters
     ----------
@@ -34,13 +37,9 @@ def begin_run(lock_path: str | Path, folders: Iterable[str | Path]) -> None:
     DiskFullError
         If hardly any room is left in one of the folders.
     """
-    folders = [Path(folder).absolute() for folder in folders]
-    for folder in folders:
-        if (free := free_bytes(folder)) < _LEAST_FREE_BYTES:
-            raise DiskFullError(
-                f"{folder}: only {free / 1e6:.1f} MB are free on this disk; make room there, then run the "
-                "same command again: what is finished is kept"
-            )
+    places = [Path(folder).absolute() for folder in folders]
+    if shortage := _shortage(places):
+        raise DiskFullError(shortage)
     path = Path(lock_path).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     # Never closed: the lock must live as long as the process.
@@ -57,8 +56,26 @@ def begin_run(lock_path: str | Path, folders: Iterable[str | Path]) -> None:
     }
     os.truncate(descriptor, 0)
     os.write(descriptor, json.dumps(facts).encode())
+    for place in places:
+        remove_leftovers(place)
+    # Snakemake, which keeps records too, may be the first to find no room, and names no cure.
+    atexit.register(_say_shortage, places)
+
+
+def _say_shortage(folders: list[Path]) -> None:
+    if shortage := _shortage(folders):
+        sys.stderr.write(f"{shortage}\n")
+
+
+def _shortage(folders: Iterable[Path]) -> str:
+    """What to tell a person when a disk is full; empty when none is."""
     for folder in folders:
-        remove_leftovers(folder)
+        if (free := free_bytes(folder)) < _LEAST_FREE_BYTES:
+            return (
+                f"{folder}: only {free / 1e6:.1f} MB are free on this disk; make room there, then run the "
+                "same command again: what is finished is kept"
+            )
+    return ""
 
 
 def _claimant(path: Path) -> str:

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.conftest import copy_workflow
@@ -44,10 +44,13 @@ class Run:
     folder: Path
     books: Bookkeeping = field(default_factory=Bookkeeping)
     n_starts: int = 0
+    deadline: float = float("inf")
 
     @contextmanager
     def started(self) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
         """Start the workflow in a session of its own; its output goes to a file."""
+        if time.monotonic() > self.deadline:
+            raise WrongError("the time is up; see --minutes, or use a machine that has nothing else to do")
         self.folder.mkdir(parents=True, exist_ok=True)
         said = self.workflow.parent / f"{self.folder.name}.{self.n_starts:03d}.txt"
         self.n_starts += 1
@@ -86,7 +89,7 @@ class Run:
     def finish(self) -> None:
         """Run to the end, undisturbed."""
         with self.started() as (process, said):
-            status = wait(process, _LONGEST_S)
+            status = wait(process, max(1.0, min(_LONGEST_S, self.deadline - time.monotonic())))
         text, _ = self.read(said)
         if status != 0:
             raise WrongError(f"{said}: ended with status {status}:\n{text[-3000:]}")
@@ -208,13 +211,15 @@ class Summary:
 
 
 def disturb(
-    name: str, n_stops: int, stop: Stop, workflow: Path, reference: dict[str, str], chance: random.Random
+    name: str, n_stops: int, stop: Stop, whole: Run, reference: dict[str, str], chance: random.Random
 ) -> Summary:
     """Stop runs at random moments until it happened `n_stops` times; each run must end well."""
     summary, horizon = Summary(name), Horizon(12.0)
     start = time.monotonic()
     while summary.n_stops < n_stops:
-        run = Run(workflow, workflow.parent / f"{name}{len(summary.books)}")
+        run = replace(
+            whole, folder=whole.folder.with_name(f"{name}{len(summary.books)}"), books=Bookkeeping()
+        )
         summary.books.append(run.books)
         while summary.n_stops < n_stops:
             with run.started() as (process, said):
@@ -259,17 +264,17 @@ def fill(place: Path) -> Path:
 
 
 def starve(
-    n_stops: int, workflow: Path, reference: dict[str, str], chance: random.Random, place: Path
+    n_stops: int, whole: Run, reference: dict[str, str], chance: random.Random, place: Path
 ) -> Summary:
     """Fill the disk at random moments of a run; it must say so, and go on once there is room."""
     summary, horizon = Summary("full disk"), Horizon(20.0, shortest_s=10.0)
     start = time.monotonic()
     with small_disk(place, _DISK_BYTES):
-        run = Run(workflow, place / "starved")
+        run = replace(whole, folder=place / "starved", books=Bookkeeping())
         run.folder.mkdir()
         summary.books.append(run.books)
         for number in range(n_stops):
-            before = fill(place) if number == 0 else None  # the first start finds the disk full already
+            before = fill(place) if number % 3 == 0 else None  # some find the disk full already
             with run.started() as (process, said):
                 status = wait(process, 60.0 if before else horizon.draw(chance))
                 ballast = before or fill(place)
@@ -311,17 +316,18 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where to work; must not be there yet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--terminations", type=int, default=8)
-    parser.add_argument("--full-disks", type=int, default=8)
+    parser.add_argument("--terminations", type=int, default=6)
+    parser.add_argument("--full-disks", type=int, default=6)
+    parser.add_argument("--minutes", type=float, default=20.0, help="longer than this is a failure")
     options = parser.parse_args()
     base = options.folder.absolute()
     workflow = copy_workflow(base / "workflow")
     shutil.copy(Path(__file__).with_name("torture.yaml"), workflow)
     chance = random.Random(options.seed)
-    whole = Run(workflow, base / "whole")
+    start = time.monotonic()
+    whole = Run(workflow, base / "whole", deadline=start + 60 * options.minutes)
     undisturbed = Summary("undisturbed", books=[whole.books])
     summaries, wrong = [undisturbed], []
-    start = time.monotonic()
     try:
         whole.finish()
         undisturbed.seconds = time.monotonic() - start
@@ -329,12 +335,12 @@ def main() -> int:
         n_rules, idle = len(whole.books.rules), sorted(rules_of(workflow) - whole.books.rules)
         print(f"undisturbed: {whole.books.n_jobs_finished} jobs of {n_rules} rules", flush=True)
         print(f"not asked for by this configuration: {', '.join(idle) or 'no rule'}", flush=True)
-        summaries.append(disturb("killed", options.kills, kill, workflow, reference, chance))
-        summaries.append(disturb("terminated", options.terminations, terminate, workflow, reference, chance))
+        summaries.append(disturb("killed", options.kills, kill, whole, reference, chance))
+        summaries.append(disturb("terminated", options.terminations, terminate, whole, reference, chance))
         if reason := may_mount(base / "trial"):
             print(f"full disk: left out, {reason}")
         else:
-            summaries.append(starve(options.full_disks, workflow, reference, chance, base / "disk"))
+            summaries.append(starve(options.full_disks, whole, reference, chance, base / "disk"))
     except WrongError as error:
         wrong.append(str(error))
     for summary in summaries:

@@ -210,5 +210,18 @@ def test_a_run_does_not_begin_on_a_full_disk(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_that_ends_on_a_full_disk_says_so_last(tmp_path: Path) -> None:
+    code = (
+        "import sys; from foley.store import runs\n"
+        "runs.begin_run(sys.argv[1] + '/lock', [sys.argv[1]])\n"
+        "runs.free_bytes = lambda folder: free\n"
+    )
+    for free, said in ((0, f"{tmp_path}: only 0.0 MB are free"), (1 << 40, "")):
+        command = [sys.executable, "-c", code.replace(" free\n", f" {free}\n"), str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stderr.startswith(said)
+        assert bool(done.stderr) == bool(said)
+
+
 def test_room_is_known_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     assert free_bytes(tmp_path / "a/b/c") > 0
