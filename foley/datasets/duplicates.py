@@ -29,7 +29,7 @@ _GAPS = (8, 13)
 """Distances of two words that make a key: 32 bits that a copy keeps somewhere. Windows of words this
 far apart do not overlap, so that strangers share few keys."""
 _PART_BITS = 4
-"""Keys are sorted in so many parts: memory does not grow with the number of recordings."""
+"""Keys are sorted in 16 parts, so that sorting takes little memory beside the fingerprints themselves."""
 _NO_PART = 255
 _N_NEIGHBOURS = 8
 """Places with the same key are compared with so many of each other."""
