@@ -9,7 +9,7 @@ pass by PyTorch's own counter, and set beside a large matrix product on the same
 import argparse
 from pathlib import Path
 
-import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import machine, matmul_flops, table
 from foley import config as configuration
@@ -30,7 +30,7 @@ def main() -> None:
     rows: list[list[str | float | int]] = []
     for name in chosen.experiments:
         for n_clips in chosen.batch:
-            counter = torch.utils.flop_counter.FlopCounterMode(display=False)
+            counter = FlopCounterMode(display=False)
             step_s, prediction_s = step_seconds(config, config.experiments[name], n_clips)
             with counter:
                 step_seconds(config, config.experiments[name], n_clips)
