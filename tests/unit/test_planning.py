@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from foley import config as configuration
-from foley.cli.calibration import Speeds, read_speeds, speeds_digest
+from foley.cli.calibration import Speeds, read_speeds, speeds_digest, step_seconds
 from foley.cli.planning import foretold_seconds, make_plan, measured_seconds, print_plan
 from foley.errors import StoreError
 from foley.store.files import write_json
@@ -117,3 +117,10 @@ def test_nothing_known_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
         speeds_path=tmp_path / "speeds.json",
     )
     assert "foley plan --measure" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", CONFIG.experiments)
+def test_every_experiment_of_the_default_run_can_take_a_step(name: str) -> None:
+    step_s, prediction_s = step_seconds(CONFIG, CONFIG.experiments[name], n_clips=2)
+    learns = CONFIG.experiments[name].system != "recorded"
+    assert (step_s > 0) == (prediction_s > 0) == learns
