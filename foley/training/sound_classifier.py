@@ -311,7 +311,7 @@ def train_sound_classifier(
     Raises
     ------
     ManifestError
-        If the training clips are of fewer than two classes.
+        If there is no training clip.
     StoreError
         If a clip is missing or the sample rates differ.
     """
@@ -319,11 +319,13 @@ def train_sound_classifier(
     train = [row for row in rows if row.split == "train"]
     test = [row for row in rows if row.split == "test"]
     classes = sorted({row.label for row in train})
-    if len(classes) < 2:
+    if not classes:
         raise ManifestError(
-            f"{', '.join(map(str, rows_paths))}: the sound classifier needs training clips of at least two "
-            f"classes, found {classes}; ask for more recordings or classes"
+            f"{', '.join(map(str, rows_paths))}: the sound classifier needs training clips, there is none; "
+            "ask for more recordings"
         )
+    if len(classes) == 1:
+        logger.warning("%s is the only class: what is judged to be of it says nothing", classes[0])
     clips = ShardSet(clips_paths)
     where = torch.device(device)
     with _threads(n_threads):

@@ -190,9 +190,18 @@ def test_wrong_rate_damaged_weights_and_bad_samples_are_refused(model, tmp_path)
         judge(damaged, write_sound(tmp_path / "sound.h5", {"hum_0": wave}), tmp_path / "3.h5")
 
 
-def test_one_class_cannot_be_told_apart(tmp_path):
-    with pytest.raises(ManifestError, match="two"):
-        train(write_clips(tmp_path, labels=("hum",), n_per_class=4), tmp_path)
+def test_a_data_set_of_one_class_gets_a_classifier_that_always_names_it(tmp_path, caplog):
+    short = CONFIG.model_copy(update={"epochs": 2})
+    made = train(write_clips(tmp_path, labels=("hum",), n_per_class=4), tmp_path, config=short)
+    assert "only class" in caplog.text
+    sound = write_sound(tmp_path / "sound.h5", {"hum_0": toy_sound("hum", np.random.default_rng(0))})
+    judge(made, sound, tmp_path / "judged.h5")
+    assert ShardReader(tmp_path / "judged.h5").read("hum_0", "probabilities").tolist() == [1.0]
+
+
+def test_no_training_clip_is_an_error(tmp_path):
+    with pytest.raises(ManifestError, match="there is none"):
+        train(write_clips(tmp_path, labels=("hum",), n_per_class=1), tmp_path)
 
 
 def test_level_counts_only_where_it_is_asked_for():
