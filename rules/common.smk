@@ -225,8 +225,6 @@ def streamed_jobs(features):
 
 def streamed_code(features):
     """Digest of the streamed route and of the networks that its features take."""
-    networks = {
-        CONFIG.backbones[feature.split("/")[0]]["network"] for feature in features
-    }
+    networks = {job["backbone"]["network"] for job in streamed_jobs(features)}
     modules = [registry.module_name("backbones", name) for name in sorted(networks)]
     return stage_code("stream_visual_features", *modules)
