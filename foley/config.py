@@ -20,12 +20,12 @@ from foley.datasets.duplicates import DuplicateConfig
 from foley.datasets.splits import SplitConfig
 from foley.errors import ConfigError
 from foley.features.audio import RepresentationConfig
-from foley.features.visual import BackboneConfig, feature_frames
+from foley.features.visual import BackboneConfig, frames_looked_at
 from foley.preprocess.clipping import ClipConfig
 from foley.preprocess.denoise import DenoiseConfig
 from foley.preprocess.interpolation import InterpolationConfig, kept_frames, target_times
 from foley.preprocess.optical_flow import FlowConfig
-from foley.preprocess.spacetime import SpacetimeConfig, frames_needed
+from foley.preprocess.spacetime import SpacetimeConfig
 from foley.report.config import ReportConfig
 from foley.training.config import ExperimentConfig
 from foley.training.sound_classifier_config import SoundClassifierConfig
@@ -129,10 +129,7 @@ class Config(_Block):
         """Refuse a feature of pictures that the interpolation's files leave out."""
         made = self.interpolations[interpolation]
         n_frames = len(target_times(self.clips.duration_s, made.fps))
-        if kind == "frames":
-            wanted = feature_frames(n_frames, self.backbones[backbone])
-        else:
-            wanted = frames_needed(n_frames, self.spacetime)
+        wanted = frames_looked_at(n_frames, kind, self.backbones[backbone], self.spacetime)
         missing = np.setdiff1d(wanted, kept_frames(n_frames, made))
         if missing.size:
             block = (

@@ -21,9 +21,8 @@ import foley
 from foley import config as configuration
 from foley import registry
 from foley.errors import StoreError
-from foley.features.visual import feature_frames
+from foley.features.visual import feature_frames, frames_looked_at
 from foley.preprocess.interpolation import target_times
-from foley.preprocess.spacetime import frames_needed
 from foley.provenance import config_digest, environment
 from foley.store.files import read_json, write_json
 from foley.training.config import ExperimentConfig
@@ -214,9 +213,7 @@ def _looked_at(config: configuration.Config, interpolation: str) -> Any:
     """Pictures of a clip that any experiment's network sees of an interpolation."""
     n_frames = len(target_times(config.clips.duration_s, config.interpolations[interpolation].fps))
     looked_at = [
-        feature_frames(n_frames, config.backbones[backbone])
-        if kind == "frames"
-        else frames_needed(n_frames, config.spacetime)
+        frames_looked_at(n_frames, kind, config.backbones[backbone], config.spacetime)
         for entry in config.experiments.values()
         for backbone, made, kind in (name.split("/") for name in entry.visual)
         if made == interpolation

@@ -26,7 +26,7 @@ from foley.features.visual import (
     BackboneConfig,
     Kind,
     Picture,
-    feature_frames,
+    frames_looked_at,
     load_backbone,
     resize_pictures,
     rows_wanted,
@@ -34,7 +34,7 @@ from foley.features.visual import (
 )
 from foley.preprocess.flow import one_thread
 from foley.preprocess.interpolation import InterpolationConfig, clip_frames, target_times
-from foley.preprocess.spacetime import SpacetimeConfig, frames_needed, image_frames, make_images
+from foley.preprocess.spacetime import SpacetimeConfig, image_frames, make_images
 from foley.provenance import file_sha256
 from foley.store.shards import ShardReader, ShardWriter
 
@@ -226,7 +226,7 @@ def _look(
     """Make the pictures of one clip that the unfinished jobs want."""
     clip_id, clip, todo = item
     times_s = target_times(clip["duration_s"], source.interpolation.fps)
-    wanted = [frames_looked_at(jobs[i], len(times_s), source.spacetime) for i in todo]
+    wanted = [frames_looked_at(len(times_s), jobs[i].kind, jobs[i].config, source.spacetime) for i in todo]
     try:
         frames = clip_frames(
             clip,
@@ -254,13 +254,6 @@ def _look(
         resized = resize_pictures(pictures[evenly], jobs[i].config.input_px)
         seen.append(_Seen(resized, times_s[index[rows]], index[rows]))
     return _Clip(clip_id, clip, todo, seen)
-
-
-def frames_looked_at(job: FeatureJob, n_frames: int, spacetime: SpacetimeConfig) -> NDArray[np.int64]:
-    """Interpolated frames of a clip that a job needs, ascending."""
-    if job.kind == "frames":
-        return feature_frames(n_frames, job.config)
-    return frames_needed(n_frames, spacetime)
 
 
 def _write(clip: _Clip, backbones: list[Backbone], shards: list[ShardWriter]) -> None:

@@ -21,6 +21,7 @@ import foley
 from foley import registry
 from foley.errors import ConfigError, StoreError
 from foley.features.engines import Precision, Run
+from foley.preprocess.spacetime import SpacetimeConfig, frames_needed
 from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardReader, ShardWriter
 
@@ -222,6 +223,13 @@ def _engine(config: BackboneConfig, device: str) -> Literal["torch", "torch_comp
 def feature_frames(n_frames: int, config: BackboneConfig) -> NDArray[np.int64]:
     """Frames that a feature is made for: ``0, every, 2 * every, ...``, or the first only."""
     return np.arange(0, 1 if config.first_frame else n_frames, config.every, dtype=np.int64)
+
+
+def frames_looked_at(
+    n_frames: int, kind: str, config: BackboneConfig, spacetime: SpacetimeConfig
+) -> NDArray[np.int64]:
+    """Interpolated frames of a clip that a network needs for pictures of one kind, ascending."""
+    return feature_frames(n_frames, config) if kind == "frames" else frames_needed(n_frames, spacetime)
 
 
 def rows_wanted(

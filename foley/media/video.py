@@ -86,9 +86,7 @@ def iterate_pictures(path: str | Path) -> Iterator[ShownPicture]:
     MediaError
         ``no_video``, ``decode_error`` and what opening the file can raise.
     """
-    start = picture_start(path)
-    if start is None:
-        raise MediaError(Reason.NO_VIDEO, f"{shown(path)}: has no picture; give a video file")
+    start = _first_picture(path)
     with open_media(path) as container:
         for time_s, frame in _timed(container, picture_stream(container), path, start):
             yield ShownPicture(time_s, frame)
@@ -128,9 +126,7 @@ def iterate_frames(
     MediaError
         ``no_video``, ``decode_error`` and what opening the file can raise.
     """
-    start = picture_start(path)
-    if start is None:
-        raise MediaError(Reason.NO_VIDEO, f"{shown(path)}: has no picture; give a video file")
+    start = _first_picture(path)
     with open_media(path) as container:
         held: tuple[float, Any] | None = None
         for time_s, frame in _decode_from(container, path, start, start_s):
@@ -194,9 +190,7 @@ def frame_times(path: str | Path, *, start_s: float = 0.0, end_s: float | None =
     MediaError
         ``no_video``, and what opening the file can raise.
     """
-    start = picture_start(path)
-    if start is None:
-        raise MediaError(Reason.NO_VIDEO, f"{shown(path)}: has no picture; give a video file")
+    start = _first_picture(path)
     with open_media(path) as container:
         stream = picture_stream(container)
         shown_packets = (packet for packet in container.demux(stream) if not packet.is_discard)
@@ -207,6 +201,14 @@ def frame_times(path: str | Path, *, start_s: float = 0.0, end_s: float | None =
     if end_s is not None:
         inside &= times_s < end_s - _SLACK_S
     return times_s[inside]
+
+
+def _first_picture(path: str | Path) -> Fraction:
+    """Container time of the first picture, in seconds; MediaError ``no_video`` without one."""
+    start = picture_start(path)
+    if start is None:
+        raise MediaError(Reason.NO_VIDEO, f"{shown(path)}: has no picture; give a video file")
+    return start
 
 
 def _decode_from(

@@ -87,13 +87,13 @@ def read_features(path: str | Path) -> NDArray[np.float32]:
             raise
         except Exception as error:  # a damaged pickle may raise anything
             raise StoreError(f"{path}: is not a pickled array ({type(error).__name__}: {error})") from error
-    return _as_features(path, value, 2, "features")
+    return _as_table(path, value, "features")
 
 
 def write_features(path: str | Path, features: NDArray[Any]) -> None:
     """Write features, (n_steps, dim), as the authors' code reads them."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(pickle.dumps(_as_features(Path(path), features, 2, "features"), protocol=4))
+        temporary.write_bytes(pickle.dumps(_as_table(Path(path), features, "features"), protocol=4))
 
 
 def read_mel(path: str | Path) -> NDArray[np.float32]:
@@ -109,19 +109,19 @@ def read_mel(path: str | Path) -> NDArray[np.float32]:
         value = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise StoreError(f"{path}: cannot be read as an array: {error}") from error
-    return _as_features(path, value, 2, "a spectrogram")
+    return _as_table(path, value, "a spectrogram")
 
 
 def write_mel(path: str | Path, mel: NDArray[Any]) -> None:
     """Write a spectrogram, (n_mels, n_frames), as the authors' code reads it."""
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, _as_features(Path(path), mel, 2, "a spectrogram"), allow_pickle=False)
+        np.save(stream, _as_table(Path(path), mel, "a spectrogram"), allow_pickle=False)
 
 
-def _as_features(path: Path, value: Any, n_dims: int, what: str) -> NDArray[np.float32]:
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.ndim != n_dims:
+def _as_table(path: Path, value: Any, what: str) -> NDArray[np.float32]:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.ndim != 2:
         kind = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-        raise StoreError(f"{path}: holds {kind}, not {what}: a {n_dims}-dimensional array of numbers")
+        raise StoreError(f"{path}: holds {kind}, not {what}: a 2-dimensional array of numbers")
     return np.ascontiguousarray(value, dtype=np.float32)
 
 

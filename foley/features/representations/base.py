@@ -91,6 +91,13 @@ def full_scale(settings: Settings) -> float:
     return settings.n_fft / 4
 
 
+def check_shape(features: NDArray[Any], settings: Settings) -> None:
+    """Refuse features that are not of the configured shape; raises FoleyError."""
+    wanted = (settings.n_bins, settings.n_steps)
+    if features.shape != wanted:
+        raise FoleyError(f"features have shape {features.shape}, the representation's settings say {wanted}")
+
+
 def shorten_time(values: NDArray[Any], settings: Settings) -> NDArray[np.float32]:
     """Average the STFT's frames over the learned time steps, by the area they share.
 

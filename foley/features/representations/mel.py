@@ -15,8 +15,7 @@ from librosa.filters import mel as mel_filters
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from foley.errors import FoleyError
-from foley.features.representations.base import Settings, full_scale, stft_magnitude
+from foley.features.representations.base import Settings, check_shape, full_scale, stft_magnitude
 
 _REFERENCE_DB = 20.0
 _RANGE_DB = 100.0
@@ -105,10 +104,7 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
     FoleyError
         If the features do not have the configured shape.
     """
-    if features.shape != (config.n_bins, config.n_steps):
-        raise FoleyError(
-            f"features have shape {features.shape}, the mel settings say {(config.n_bins, config.n_steps)}"
-        )
+    check_shape(features, config)
     scaled = np.clip(np.asarray(features, dtype=np.float32), 0.0, 1.0)
     bands = 10 ** ((scaled * _RANGE_DB - _RANGE_DB + _REFERENCE_DB) / 20)
     bands = np.where(scaled > 0, bands, 0.0).astype(np.float32)

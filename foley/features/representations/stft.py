@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from foley.errors import FoleyError
 from foley.features.representations.base import (
     Settings,
+    check_shape,
     full_scale,
     lengthen_time,
     shorten_time,
@@ -78,9 +78,6 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
     FoleyError
         If the features do not have the configured shape.
     """
-    if features.shape != (config.n_bins, config.n_steps):
-        raise FoleyError(
-            f"features have shape {features.shape}, the stft settings say {(config.n_bins, config.n_steps)}"
-        )
+    check_shape(features, config)
     magnitude = np.maximum(np.asarray(features, dtype=np.float32), 0) ** (1 / config.exponent)
     return lengthen_time(magnitude, config) * np.float32(full_scale(config))
