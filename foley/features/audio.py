@@ -1,6 +1,5 @@
 """Sound features: a time-frequency representation of every clip of a shard."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,7 @@ from foley import registry
 from foley.errors import ConfigError, StoreError
 from foley.features.representations.base import Settings
 from foley.provenance import code_digest, file_sha256
-from foley.store.shards import ShardReader, ShardWriter
-
-logger = logging.getLogger(__name__)
+from foley.store.shards import ShardReader, write_shard
 
 
 class RepresentationConfig(BaseModel):
@@ -132,20 +129,18 @@ def extract_shard(*, clips_path: str | Path, config: RepresentationConfig, featu
         "clips_sha256": file_sha256(clips_path),
         "code": code_digest([__name__, registry.module_name("representations", config.kind)], root),
     }
-    with ShardWriter(features_path, attributes) as shard:
-        for clip_id in clips.items:
-            if shard.done(clip_id):
-                continue
-            audio = clips.read(clip_id, "audio")
-            rate_hz = clips.item_attributes(clip_id)["sample_rate_hz"]
-            if rate_hz != settings.sample_rate_hz:
-                audio = soxr.resample(audio, rate_hz, settings.sample_rate_hz, quality="HQ")
-            if len(audio) != settings.n_samples:
-                raise StoreError(
-                    f"{clips_path}: {clip_id} lasts {len(audio) / settings.sample_rate_hz:.3f} s, the "
-                    f"representation is set up for {settings.duration_s} s; make clips.duration_s and the "
-                    "representation's duration_s agree"
-                )
-            features = represent(audio, config)
-            shard.write(clip_id, {"features": features}, {"sample_rate_hz": settings.sample_rate_hz})
-    logger.info("%s: %d clips", features_path, len(clips.items))
+
+    def make(clip_id: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        audio = clips.read(clip_id, "audio")
+        rate_hz = clips.item_attributes(clip_id)["sample_rate_hz"]
+        if rate_hz != settings.sample_rate_hz:
+            audio = soxr.resample(audio, rate_hz, settings.sample_rate_hz, quality="HQ")
+        if len(audio) != settings.n_samples:
+            raise StoreError(
+                f"{clips_path}: {clip_id} lasts {len(audio) / settings.sample_rate_hz:.3f} s, the "
+                f"representation is set up for {settings.duration_s} s; make clips.duration_s and the "
+                "representation's duration_s agree"
+            )
+        return {"features": represent(audio, config)}, {"sample_rate_hz": settings.sample_rate_hz}
+
+    write_shard(features_path, attributes, clips.items, make)

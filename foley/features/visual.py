@@ -23,7 +23,7 @@ from foley.errors import ConfigError, StoreError
 from foley.features.engines import Precision, Run
 from foley.preprocess.spacetime import SpacetimeConfig, frames_needed
 from foley.provenance import code_digest, file_sha256
-from foley.store.shards import ShardReader, ShardWriter
+from foley.store.shards import ShardReader, write_shard
 
 logger = logging.getLogger(__name__)
 
@@ -321,16 +321,17 @@ def extract_shard(
     backbone = load_backbone(config, device, n_threads=n_threads)
     name = "frames" if kind == "frames" else "images"
     pictures = {"made_with": reader.attributes, "sha256": file_sha256(images_path)}
-    with ShardWriter(features_path, shard_attributes(kind, config, backbone, pictures, __name__)) as shard:
-        for clip_id in reader.items:
-            if shard.done(clip_id):
-                continue
-            frame_index = reader.read(clip_id, "frame_index")
-            rows = rows_wanted(images_path, clip_id, frame_index, config)
-            arrays: dict[str, NDArray[Any]] = {
-                "features": backbone(reader.read(clip_id, name)[rows]),
-                "timestamps_s": reader.read(clip_id, "timestamps_s")[rows],
-                "frame_index": frame_index[rows],
-            }
-            shard.write(clip_id, arrays, reader.item_attributes(clip_id))
+
+    def make(clip_id: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        frame_index = reader.read(clip_id, "frame_index")
+        rows = rows_wanted(images_path, clip_id, frame_index, config)
+        arrays: dict[str, NDArray[Any]] = {
+            "features": backbone(reader.read(clip_id, name)[rows]),
+            "timestamps_s": reader.read(clip_id, "timestamps_s")[rows],
+            "frame_index": frame_index[rows],
+        }
+        return arrays, reader.item_attributes(clip_id)
+
+    attributes = shard_attributes(kind, config, backbone, pictures, __name__)
+    write_shard(features_path, attributes, reader.items, make)
     logger.info("%s: %d clips, engine %s", features_path, len(reader.items), backbone.engine)

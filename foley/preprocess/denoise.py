@@ -4,7 +4,6 @@ AutoFoley section IV-A applies "a denoising algorithm" to outdoor recordings wit
 use spectral gating (Sainburg, noisereduce).
 """
 
-import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,14 +12,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 import foley
-from foley.errors import MediaError
 from foley.media.audio import read_audio
 from foley.media.paths import media_path
 from foley.provenance import code_digest, file_sha256
 from foley.store.manifests import Recording, read_rows
-from foley.store.shards import ShardWriter
-
-logger = logging.getLogger(__name__)
+from foley.store.shards import write_shard
 
 
 class DenoiseConfig(BaseModel):
@@ -91,17 +87,13 @@ def denoise_shard(
         "recordings_sha256": file_sha256(recordings_path),
         "code": code_digest([__name__], Path(foley.__file__).parents[1]),
     }
-    with ShardWriter(denoised_path, attributes) as shard:
-        for row in read_rows(recordings_path, Recording):
-            if shard.done(row.recording_id):
-                continue
-            try:
-                waveform = read_audio(
-                    media_path(data_dir, row.path), sample_rate_hz, duration_s=row.duration_s
-                )
-            except MediaError as error:
-                logger.warning("%s left out: %s", row.recording_id, error)
-                continue
-            if not config.labels or row.label in config.labels:
-                waveform = denoise(waveform, sample_rate_hz, config)
-            shard.write(row.recording_id, {"audio": waveform}, {"sample_rate_hz": sample_rate_hz})
+    rows = {row.recording_id: row for row in read_rows(recordings_path, Recording)}
+
+    def make(recording_id: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        row = rows[recording_id]
+        waveform = read_audio(media_path(data_dir, row.path), sample_rate_hz, duration_s=row.duration_s)
+        if not config.labels or row.label in config.labels:
+            waveform = denoise(waveform, sample_rate_hz, config)
+        return {"audio": waveform}, {"sample_rate_hz": sample_rate_hz}
+
+    write_shard(denoised_path, attributes, rows, make)

@@ -7,7 +7,6 @@ Everything goes by time stamps, never by counting, so that a variable picture ra
 case: the pictures of a clip are those at ``k / fps`` for ``k < round(fps * duration_s)``.
 """
 
-import logging
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -18,15 +17,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 import foley
-from foley.errors import FoleyError, MediaError
+from foley.errors import FoleyError
 from foley.media.ffmpeg import file_url, run_ffmpeg
 from foley.media.paths import media_path
 from foley.media.video import read_frames
 from foley.preprocess.flow import PairFlow, Picture, Source, between, blend, estimate, one_thread
 from foley.provenance import code_digest, file_sha256
-from foley.store.shards import ShardReader, ShardWriter
-
-logger = logging.getLogger(__name__)
+from foley.store.shards import ShardReader, write_shard
 
 
 class InterpolationConfig(BaseModel):
@@ -351,22 +348,12 @@ def interpolate_shard(
         "clips_sha256": file_sha256(clips_path),
         "code": code_digest([__name__], Path(foley.__file__).parents[1]),
     }
-    with ShardWriter(frames_path, attributes) as shard:
-        for clip_id in clips.items:
-            if shard.done(clip_id):
-                continue
-            clip = clips.item_attributes(clip_id)
-            times_s = target_times(clip["duration_s"], config.fps)
-            kept = kept_frames(len(times_s), config)
-            try:
-                frames = clip_frames(clip, data_dir=data_dir, size_px=size_px, config=config, wanted=kept)
-            except MediaError as error:
-                logger.warning("%s left out: %s", clip_id, error)
-                continue
-            arrays: dict[str, NDArray[Any]] = {
-                "frames": frames[kept],
-                "timestamps_s": times_s[kept],
-                "frame_index": kept,
-            }
-            shard.write(clip_id, arrays, clip)
-    logger.info("%s: %d clips", frames_path, len(clips.items))
+
+    def make(clip_id: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        clip = clips.item_attributes(clip_id)
+        times_s = target_times(clip["duration_s"], config.fps)
+        kept = kept_frames(len(times_s), config)
+        frames = clip_frames(clip, data_dir=data_dir, size_px=size_px, config=config, wanted=kept)
+        return {"frames": frames[kept], "timestamps_s": times_s[kept], "frame_index": kept}, clip
+
+    write_shard(frames_path, attributes, clips.items, make)

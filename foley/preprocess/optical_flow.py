@@ -10,7 +10,6 @@ third of it on a CPU and runs on a GPU; ``engine: opencv`` is the reference; ``m
 cheaper flow of another kind.
 """
 
-import logging
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -29,9 +28,7 @@ from foley.media.video import iterate_frames
 from foley.preprocess.flow import PRESETS, one_thread
 from foley.preprocess.tvl1 import TvL1Config, tvl1, tvl1_opencv
 from foley.provenance import code_digest, file_sha256
-from foley.store.shards import ShardReader, ShardWriter
-
-logger = logging.getLogger(__name__)
+from foley.store.shards import ShardReader, write_shard
 
 Grey = NDArray[np.uint8]
 Flow = NDArray[np.float32]
@@ -241,24 +238,16 @@ def compute_shard(
         "clips_sha256": file_sha256(clips_path),
         "code": code_digest([__name__], Path(foley.__file__).parents[1]),
     }
-    with ShardWriter(flow_path, attributes) as shard:
-        for clip_id in clips.items:
-            if shard.done(clip_id):
-                continue
-            clip = clips.item_attributes(clip_id)
-            try:
-                frames = grey_frames(
-                    media_path(data_dir, clip["path"]),
-                    start_s=clip["start_s"],
-                    duration_s=clip["duration_s"],
-                    config=config,
-                )
-            except MediaError as error:
-                logger.warning("%s left out: %s", clip_id, error)
-                continue
-            arrays: dict[str, NDArray[Any]] = {
-                "flow": flow_clip(frames, config, device),
-                "timestamps_s": np.arange(len(frames) - 1, dtype=np.float64) / config.fps,
-            }
-            shard.write(clip_id, arrays, clip)
-    logger.info("%s: %d clips", flow_path, len(clips.items))
+
+    def make(clip_id: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        clip = clips.item_attributes(clip_id)
+        frames = grey_frames(
+            media_path(data_dir, clip["path"]),
+            start_s=clip["start_s"],
+            duration_s=clip["duration_s"],
+            config=config,
+        )
+        times_s = np.arange(len(frames) - 1, dtype=np.float64) / config.fps
+        return {"flow": flow_clip(frames, config, device), "timestamps_s": times_s}, clip
+
+    write_shard(flow_path, attributes, clips.items, make)

@@ -4,7 +4,6 @@ AutoFoley section III-B.1b, after Owens et al. 2016: motion in a form that a net
 photographs takes, without optical flow.
 """
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import foley
 from foley.errors import FoleyError, StoreError
 from foley.provenance import code_digest, file_sha256
-from foley.store.shards import ShardReader, ShardWriter
-
-logger = logging.getLogger(__name__)
+from foley.store.shards import ShardReader, write_shard
 
 
 class SpacetimeConfig(BaseModel):
@@ -128,21 +125,16 @@ def make_shard(*, frames_path: str | Path, config: SpacetimeConfig, images_path:
         "frames_sha256": file_sha256(frames_path),
         "code": code_digest([__name__], Path(foley.__file__).parents[1]),
     }
-    with ShardWriter(images_path, attributes) as shard:
-        for clip_id in reader.items:
-            if shard.done(clip_id):
-                continue
-            frame_index = reader.read(clip_id, "frame_index")
-            try:
-                images = make_images(reader.read(clip_id, "frames"), config, frame_index)
-            except FoleyError as error:
-                raise StoreError(f"{frames_path}: {clip_id}: {error}") from error
-            centres = image_frames(int(frame_index[-1]) + 1, config)
-            times_s = reader.read(clip_id, "timestamps_s")
-            arrays: dict[str, NDArray[Any]] = {
-                "images": images,
-                "timestamps_s": times_s[np.searchsorted(frame_index, centres)],
-                "frame_index": centres,
-            }
-            shard.write(clip_id, arrays, reader.item_attributes(clip_id))
-    logger.info("%s: %d clips", images_path, len(reader.items))
+
+    def make(clip_id: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        frame_index = reader.read(clip_id, "frame_index")
+        try:
+            images = make_images(reader.read(clip_id, "frames"), config, frame_index)
+        except FoleyError as error:
+            raise StoreError(f"{frames_path}: {clip_id}: {error}") from error
+        centres = image_frames(int(frame_index[-1]) + 1, config)
+        times_s = reader.read(clip_id, "timestamps_s")[np.searchsorted(frame_index, centres)]
+        arrays = {"images": images, "timestamps_s": times_s, "frame_index": centres}
+        return arrays, reader.item_attributes(clip_id)
+
+    write_shard(images_path, attributes, reader.items, make)

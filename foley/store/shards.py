@@ -11,7 +11,7 @@ import logging
 import re
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from foley.errors import StoreError
+from foley.errors import MediaError, StoreError
 from foley.store.files import atomic_path, locked, storing
 
 logger = logging.getLogger(__name__)
@@ -161,6 +161,35 @@ class ShardWriter:
                     item.copy(name, final)
         logger.info("%s: %d items gathered", self.path, len(self._items))
         shutil.rmtree(self._partial)
+
+
+def write_shard(
+    path: str | Path,
+    attributes: Mapping[str, Any],
+    item_ids: Iterable[str],
+    make: Callable[[str], tuple[Arrays, Mapping[str, Any]]],
+) -> None:
+    """Write a shard of what `make` gives for each item; finished items of an earlier run are kept.
+
+    Parameters
+    ----------
+    path, attributes
+        As for :class:`ShardWriter`.
+    item_ids : iterable of str
+    make : callable
+        From an item's id to its arrays and attributes. An item that raises MediaError is left out,
+        with a warning in the log; any other error ends the writing.
+    """
+    with ShardWriter(path, attributes) as shard:
+        for item_id in item_ids:
+            if shard.done(item_id):
+                continue
+            try:
+                arrays, about = make(item_id)
+            except MediaError as error:
+                logger.warning("%s left out: %s", item_id, error)
+                continue
+            shard.write(item_id, arrays, about)
 
 
 def _checked_item(path: Path) -> tuple[str, Path] | None:
