@@ -50,6 +50,7 @@ def make_film(
     video_codec: str = "libx264",
     audio_codec: str = "aac",
     b_frames: int = 2,
+    key_every: int = 10,
     container: str | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
@@ -67,7 +68,7 @@ def make_film(
             )
             video.codec_context.thread_count = 1
             if video_codec == "libx264":
-                video.options = {"crf": "12", "g": "10", "bf": str(b_frames), "preset": "veryfast"}
+                video.options = {"crf": "12", "g": str(key_every), "bf": str(b_frames), "preset": "veryfast"}
         if sound is not None:
             sound = sound.reshape(len(sound), -1)
             layout = {1: "mono", 2: "stereo", 6: "5.1"}[sound.shape[1]]

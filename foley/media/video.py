@@ -1,9 +1,11 @@
 """Reading pictures in order, by their time stamps."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from foley.media.reasons import Reason
 Picture = NDArray[np.uint8]
 _SLACK_S = 1e-6
 """Time stamps are rounded: a picture this much before a window's start still belongs to it."""
+_SURE_S = 0.5
+"""Pictures are seldom on the screen for longer."""
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 """The same pixels from every processor."""
 
@@ -99,6 +103,7 @@ def iterate_frames(
     end_s: float | None = None,
     size_px: int | None = None,
     with_previous: bool = False,
+    period_s: float | None = None,
 ) -> Iterator[tuple[float, Picture]]:
     """Decode the pictures that are first shown in ``[start_s, end_s)``, in order.
 
@@ -113,6 +118,9 @@ def iterate_frames(
         is done with it; ``None`` keeps its size.
     with_previous : bool
         Give also the picture that is already on the screen at `start_s`, first, with its own time.
+    period_s : float or None
+        The film is played from its start again every so many seconds: the window lies in what is then
+        on the screen, which never ends without an `end_s`.
 
     Yields
     ------
@@ -126,6 +134,9 @@ def iterate_frames(
     MediaError
         ``no_video``, ``decode_error`` and what opening the file can raise.
     """
+    if period_s is not None:
+        yield from _again(path, period_s, start_s, end_s, size_px, with_previous)
+        return
     start = _first_picture(path)
     with open_media(path) as container:
         held: tuple[float, Any] | None = None
@@ -143,6 +154,31 @@ def iterate_frames(
             yield held[0], _upright(held[1], size_px)
 
 
+def _again(
+    path: str | Path,
+    period_s: float,
+    start_s: float,
+    end_s: float | None,
+    size_px: int | None,
+    with_previous: bool,
+) -> Iterator[tuple[float, Picture]]:
+    """Pictures of a window in a film that is played again and again; see :func:`iterate_frames`."""
+    for number in count(max(0, math.floor((start_s + _SLACK_S) / period_s))):
+        begin_s = number * period_s
+        left_s = math.inf if end_s is None else end_s - begin_s
+        if left_s <= _SLACK_S:
+            return
+        pairs = iterate_frames(
+            path,
+            start_s=max(start_s - begin_s, 0.0) if number else start_s,
+            end_s=min(left_s, period_s),
+            size_px=size_px,
+            with_previous=with_previous,
+        )
+        for time_s, picture in pairs:
+            yield begin_s + time_s, picture
+
+
 def read_frames(
     path: str | Path,
     *,
@@ -150,6 +186,7 @@ def read_frames(
     end_s: float | None = None,
     size_px: int | None = None,
     with_previous: bool = False,
+    period_s: float | None = None,
 ) -> tuple[Picture, NDArray[np.float64]]:
     """Decode a window's pictures into one array; see :func:`iterate_frames` for the parameters.
 
@@ -166,7 +203,14 @@ def read_frames(
         ``too_short`` when no picture is shown in the window, and as :func:`iterate_frames`.
     """
     pairs = list(
-        iterate_frames(path, start_s=start_s, end_s=end_s, size_px=size_px, with_previous=with_previous)
+        iterate_frames(
+            path,
+            start_s=start_s,
+            end_s=end_s,
+            size_px=size_px,
+            with_previous=with_previous,
+            period_s=period_s,
+        )
     )
     if not pairs:
         raise MediaError(
@@ -214,35 +258,59 @@ def _first_picture(path: str | Path) -> Fraction:
 def _decode_from(
     container: Any, path: str | Path, start: Fraction, start_s: float
 ) -> Iterator[tuple[float, Any]]:
-    """Decode from the last key picture at or before `start_s`; from the top when seeking fails."""
+    """Decode from the picture on the screen at `start_s`, or from the first one after it.
+
+    Decoding can only begin at a key picture, often seconds earlier. On the way pictures that no other
+    is made from are skipped, except shortly before the start; should the one on the screen turn out
+    to be older than that, the way is gone again without skipping.
+    """
     stream = picture_stream(container)
-    if start_s > _SLACK_S:
+    if start_s <= _SLACK_S:
+        yield from _timed(container, stream, path, start)
+        return
+    for skip_before_s in (start_s - _SURE_S, -np.inf):
         wanted = start + Fraction(start_s)
         container.seek(int(wanted / stream.time_base), stream=stream, backward=True)
-        pairs = _timed(container, stream, path, start)
-        first = next(pairs, None)
-        if first is not None and first[0] <= start_s + _SLACK_S:
-            yield first
+        pairs = _timed(container, stream, path, start, skip_before_s)
+        on_screen, following = None, next(pairs, None)
+        while following is not None and following[0] <= start_s + _SLACK_S:
+            on_screen, following = following, next(pairs, None)
+        if on_screen is None:
+            break  # seeking went too far, or nowhere
+        if on_screen[0] < skip_before_s:
+            continue
+        yield on_screen
+        if following is not None:
+            yield following
             yield from pairs
-            return
-        container.seek(int(min(start, Fraction(0)) / stream.time_base), stream=stream, backward=True)
+        return
+    container.seek(int(min(start, Fraction(0)) / stream.time_base), stream=stream, backward=True)
     yield from _timed(container, stream, path, start)
 
 
-def _timed(container: Any, stream: Any, path: str | Path, start: Fraction) -> Iterator[tuple[float, Any]]:
-    """Pair frames with their times; a frame that does not come later than the last is dropped."""
+def _timed(
+    container: Any, stream: Any, path: str | Path, start: Fraction, skip_before_s: float = -np.inf
+) -> Iterator[tuple[float, Any]]:
+    """Pair frames with their times; a frame that does not come later than the last is dropped.
+
+    Before `skip_before_s` frames that no other depends on are not decoded.
+    """
     last_s = -np.inf
-    for frame in container.decode(stream):
-        stamp = shown_at(frame)
-        if stamp is None:
-            raise MediaError(
-                Reason.DECODE_ERROR,
-                f"{shown(path)}: pictures carry no times; copy it into an .mkv or .mp4 file",
-            )
-        time_s = float(stamp * stream.time_base - start)
-        if time_s > last_s:
-            last_s = time_s
-            yield time_s, frame
+    for packet in container.demux(stream):
+        sent = shown_at(packet)
+        skips = sent is not None and float(sent * stream.time_base - start) < skip_before_s
+        stream.codec_context.skip_frame = "NONREF" if skips else "DEFAULT"
+        for frame in packet.decode():
+            stamp = shown_at(frame)
+            if stamp is None:
+                raise MediaError(
+                    Reason.DECODE_ERROR,
+                    f"{shown(path)}: pictures carry no times; copy it into an .mkv or .mp4 file",
+                )
+            time_s = float(stamp * stream.time_base - start)
+            if time_s > last_s:
+                last_s = time_s
+                yield time_s, frame
 
 
 def _upright(frame: Any, size_px: int | None) -> Picture:

@@ -145,6 +145,21 @@ def test_a_window_gives_the_same_pictures_as_reading_from_the_start(tmp_path: Pa
         np.testing.assert_array_equal(part, whole[inside])
 
 
+@pytest.mark.parametrize("video_codec", ["libx264", "mpeg4"])
+def test_a_window_far_behind_a_key_picture_gives_the_same_pictures(tmp_path: Path, video_codec: str) -> None:
+    held_s = np.r_[np.arange(50), np.arange(80, 110)] / 25  # one picture stays for 1.2 s
+    film = make_film(tmp_path / "film.mkv", held_s, None, key_every=200, video_codec=video_codec)
+    whole, times_s = read_frames(film)
+    for start_s in (0.7, 1.5, 1.97, 2.0, 2.5, 3.1, 3.19, 3.2, 3.9):
+        part, part_s = read_frames(
+            film, start_s=start_s, end_s=start_s + 0.5, with_previous=True
+        )
+        first = np.searchsorted(times_s, start_s + 1e-6) - 1
+        last = np.searchsorted(times_s, start_s + 0.5 - 1e-6)
+        np.testing.assert_array_equal(part_s, times_s[first:last])
+        np.testing.assert_array_equal(part, whole[first:last])
+
+
 @pytest.mark.parametrize("ending", ["mov", "mkv"])  # the second names no channels
 def test_surround_is_folded_like_the_formula(tmp_path: Path, ending: str) -> None:
     rng = np.random.default_rng(3)
