@@ -145,10 +145,10 @@ def test_a_window_gives_the_same_pictures_as_reading_from_the_start(tmp_path: Pa
         np.testing.assert_array_equal(part, whole[inside])
 
 
-@pytest.mark.parametrize("video_codec", ["libx264", "mpeg4"])
-def test_a_window_far_behind_a_key_picture_gives_the_same_pictures(tmp_path: Path, video_codec: str) -> None:
-    held_s = np.r_[np.arange(50), np.arange(80, 110)] / 25  # one picture stays for 1.2 s
-    film = make_film(tmp_path / "film.mkv", held_s, None, key_every=200, video_codec=video_codec)
+@pytest.mark.parametrize("n_before", [48, 49, 50])  # one of them holds a picture that no other needs
+def test_a_window_far_behind_a_key_picture_gives_the_same_pictures(tmp_path: Path, n_before: int) -> None:
+    held_s = np.r_[np.arange(n_before), np.arange(80, 110)] / 25
+    film = make_film(tmp_path / "film.mkv", held_s, None, key_every=200)
     whole, times_s = read_frames(film)
     for start_s in (0.7, 1.5, 1.97, 2.0, 2.5, 3.1, 3.19, 3.2, 3.9):
         part, part_s = read_frames(
