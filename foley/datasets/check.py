@@ -57,7 +57,9 @@ class CheckConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_duration_s: float = Field(3.0, gt=0, description="shortest recording; at least a clip's length")
+    min_duration_s: float = Field(
+        3.0, gt=0, description="shortest recording; at least a clip's length, unless clips.repeat"
+    )
     silent_dbfs: float = Field(-70.0, lt=0, description="a track whose peak is below this is silent")
     still_change: float = Field(
         8.0, ge=0, description="a film is still when no spot of a picture ever differs more from the first"

@@ -1,9 +1,21 @@
-"""Clips of one length, cut from recordings, with the events that happen in them."""
+"""Clips of one length, cut from recordings, with the events that happen in them.
+
+REGNET takes films that are shorter than its clips and plays them again until 10 s are full. Its code
+(``extract_audio_and_video.py``) cuts the picture to the length of the sound, loops both with FFmpeg
+(``-stream_loop``), cuts at 10 s, and takes the sound out of what was encoded anew, so that sound goes
+through AAC twice. With ``repeat`` the same is seen and heard here without a copy: a clip says after how
+many seconds its recording begins again, sound is repeated to the sample, and whoever reads pictures
+plays them again by that clock. Where we differ: a recording is as long as its picture, and its sound is
+cut or filled up with silence to that length, so that the two are in step however often they come round.
+The join is left as it is, there as here; onsets are looked for in one round, and repeated with it.
+"""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +31,8 @@ from foley.store.shards import ShardReader, ShardWriter
 
 logger = logging.getLogger(__name__)
 
+_SLACK_S = 1e-6
+
 
 class ClipConfig(BaseModel):
     """Length and spacing of clips."""
@@ -27,6 +41,9 @@ class ClipConfig(BaseModel):
 
     duration_s: float = Field(3.0, gt=0, description="length of a clip")
     hop_s: float = Field(3.0, gt=0, description="distance between the starts of two clips")
+    repeat: bool = Field(
+        False, description="play a recording that is too short again, until the clip is full"
+    )
     sample_rate_hz: int = Field(44_100, ge=8000, description="sample rate of the clips' sound")
     most_per_recording: int | None = Field(None, ge=1, description="at most this many clips of a recording")
     min_events: int = Field(0, ge=0, description="leave out clips in which fewer events are known or heard")
@@ -42,13 +59,36 @@ def clip_starts(duration_s: float, config: ClipConfig) -> list[float]:
     [0.0, 3.0]
     >>> clip_starts(2.9, ClipConfig())
     []
+    >>> clip_starts(2.9, ClipConfig(repeat=True))
+    [0.0]
     """
-    slack_s = 1e-6
-    n_clips = int((duration_s - config.duration_s + slack_s) // config.hop_s) + 1
-    n_clips = max(n_clips, 0)
+    n_clips = int((duration_s - config.duration_s + _SLACK_S) // config.hop_s) + 1
+    n_clips = max(n_clips, int(config.repeat))
     if config.most_per_recording is not None:
         n_clips = min(n_clips, config.most_per_recording)
     return [round(number * config.hop_s, 9) for number in range(n_clips)]
+
+
+def clip_period_s(duration_s: float, config: ClipConfig) -> float | None:
+    """Time after which a recording begins again, a whole number of samples; None if it need not.
+
+    Examples
+    --------
+    >>> clip_period_s(4.0, ClipConfig(duration_s=10.0, repeat=True))
+    4.0
+    >>> clip_period_s(12.0, ClipConfig(duration_s=10.0, repeat=True)) is None
+    True
+    """
+    if not config.repeat or duration_s >= config.duration_s - _SLACK_S:
+        return None
+    return round(duration_s * config.sample_rate_hz) / config.sample_rate_hz
+
+
+def _again_s(times_s: NDArray[np.float64], period_s: float, duration_s: float) -> NDArray[np.float64]:
+    """Times at which what happens at `times_s` happens in a clip of a recording played again and again."""
+    starts_s = period_s * np.arange(math.ceil(duration_s / period_s))
+    again_s = (starts_s[:, None] + times_s).ravel()
+    return again_s[again_s < duration_s - _SLACK_S]
 
 
 def events_in_clip(events: list[Event], clip_id: str, start_s: float, duration_s: float) -> list[Event]:
@@ -57,6 +97,16 @@ def events_in_clip(events: list[Event], clip_id: str, start_s: float, duration_s
         event.model_copy(update={"clip_id": clip_id, "time_s": round(event.time_s - start_s, 6)})
         for event in events
         if start_s <= event.time_s < start_s + duration_s
+    ]
+
+
+def _again(events: list[Event], period_s: float, duration_s: float) -> list[Event]:
+    """Events of a clip whose recording is played again and again, in order."""
+    return [
+        event.model_copy(update={"time_s": round(float(time_s), 6)})
+        for number in range(math.ceil(duration_s / period_s))
+        for event in events
+        if (time_s := number * period_s + event.time_s) < duration_s - _SLACK_S
     ]
 
 
@@ -124,22 +174,30 @@ def cut_shard(
                 continue
             known = events.get(recording.recording_id, []) if recording.events_known else None
             audio = denoised.read(recording.recording_id, "audio")
+            period_s = clip_period_s(recording.duration_s, config)
+            taken_s = period_s or config.duration_s
+            n_taken = round(taken_s * config.sample_rate_hz)
             for number, start_s in enumerate(clip_starts(recording.duration_s, config)):
                 clip_id = f"{recording.recording_id}_{number:02d}"
                 first = round(start_s * config.sample_rate_hz)
-                sound = fit_length(audio[first : first + n_samples], n_samples)
-                inside = (times_s >= start_s - 1e-6) & (times_s < start_s + config.duration_s - 1e-6)
-                if not inside.any():
+                sound = fit_length(audio[first : first + n_taken], n_taken)
+                inside = (times_s >= start_s - _SLACK_S) & (times_s < start_s + taken_s - _SLACK_S)
+                shown_s = times_s[inside] - start_s
+                if not len(shown_s):
                     logger.warning("%s left out: no picture in it", clip_id)
                     continue
                 if not sound.any():  # the track starts later or ends sooner than the picture
                     logger.warning("%s left out: no sound in it", clip_id)
                     continue
                 heard = (
-                    events_in_clip(known, clip_id, start_s, config.duration_s)
+                    events_in_clip(known, clip_id, start_s, taken_s)
                     if known is not None
                     else _detected(clip_id, sound, config)
                 )
+                if period_s is not None:
+                    sound = np.resize(sound, n_samples)  # which repeats it
+                    shown_s = _again_s(shown_s, period_s, config.duration_s)
+                    heard = _again(heard, period_s, config.duration_s)
                 if len(heard) < config.min_events:
                     logger.info("%s left out: %d events in it", clip_id, len(heard))
                     continue
@@ -154,14 +212,12 @@ def cut_shard(
                     start_s=start_s,
                     duration_s=config.duration_s,
                     fps=recording.fps,
+                    period_s=period_s,
                 )
                 rows.append(row)
                 clip_events += heard
                 if not shard.done(clip_id):
-                    arrays: dict[str, NDArray[Any]] = {
-                        "audio": sound,
-                        "frame_times_s": times_s[inside] - start_s,
-                    }
+                    arrays: dict[str, NDArray[Any]] = {"audio": sound, "frame_times_s": shown_s}
                     shard.write(
                         clip_id, arrays, {**row.model_dump(), "sample_rate_hz": config.sample_rate_hz}
                     )

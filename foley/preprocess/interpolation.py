@@ -227,7 +227,13 @@ def _minterpolate(
 
 
 def read_clip(
-    *, path: str | Path, start_s: float, duration_s: float, size_px: int, config: InterpolationConfig
+    *,
+    path: str | Path,
+    start_s: float,
+    duration_s: float,
+    size_px: int,
+    config: InterpolationConfig,
+    period_s: float | None = None,
 ) -> tuple[Picture, NDArray[np.float64]]:
     """Decode the source pictures of a clip.
 
@@ -244,6 +250,8 @@ def read_clip(
         Pictures are squeezed to a square of this side.
     config : InterpolationConfig
         For the reach beyond the end.
+    period_s : float or None
+        The film is played from its start again every so many seconds.
 
     Returns
     -------
@@ -259,7 +267,12 @@ def read_clip(
     """
     end_s = start_s + duration_s
     frames, times_s = read_frames(
-        path, start_s=start_s, end_s=end_s + config.max_gap_s, size_px=size_px, with_previous=True
+        path,
+        start_s=start_s,
+        end_s=end_s + config.max_gap_s,
+        size_px=size_px,
+        with_previous=True,
+        period_s=period_s,
     )
     times_s = times_s - start_s
     n_used = int(np.searchsorted(times_s, duration_s)) + 1
@@ -281,7 +294,8 @@ def clip_frames(
     ----------
     attributes : dict
         The clip's: ``path`` (encoded, relative to `data_dir` or absolute), ``start_s``,
-        ``duration_s``.
+        ``duration_s``, and ``period_s`` where the film is played again and again: the step from its
+        last picture to its first is then a cut of the film like any other.
     data_dir : path
         Folder of raw files.
     size_px : int
@@ -308,6 +322,7 @@ def clip_frames(
         duration_s=attributes["duration_s"],
         size_px=size_px,
         config=config,
+        period_s=attributes.get("period_s"),
     )
     duration_s = attributes["duration_s"]
     return interpolate_clip(

@@ -93,7 +93,9 @@ def from_bytes(stored: NDArray[np.uint8], bound_px: float) -> Flow:
     return stored.astype(np.float32) * np.float32(2 * bound_px / 255) - np.float32(bound_px)
 
 
-def grey_frames(path: str | Path, *, start_s: float, duration_s: float, config: FlowConfig) -> Grey:
+def grey_frames(
+    path: str | Path, *, start_s: float, duration_s: float, config: FlowConfig, period_s: float | None = None
+) -> Grey:
     """Decode the grey pictures of a clip at the rate of the flow.
 
     Parameters
@@ -103,6 +105,8 @@ def grey_frames(path: str | Path, *, start_s: float, duration_s: float, config: 
     start_s, duration_s : float
         Window on the picture's clock.
     config : FlowConfig
+    period_s : float or None
+        The film is played from its start again every so many seconds.
 
     Returns
     -------
@@ -118,7 +122,9 @@ def grey_frames(path: str | Path, *, start_s: float, duration_s: float, config: 
     frames = np.empty((len(times_s), config.height_px, config.width_px), dtype=np.uint8)
     n_filled = 0
     shown: Grey | None = None
-    pictures = iterate_frames(path, start_s=start_s, end_s=start_s + duration_s, with_previous=True)
+    pictures = iterate_frames(
+        path, start_s=start_s, end_s=start_s + duration_s, with_previous=True, period_s=period_s
+    )
     for time_s, picture in pictures:
         n_before = int(np.searchsorted(times_s, time_s - _SLACK_S))
         if shown is not None and n_before > n_filled:
@@ -246,6 +252,7 @@ def compute_shard(
             start_s=clip["start_s"],
             duration_s=clip["duration_s"],
             config=config,
+            period_s=clip.get("period_s"),
         )
         times_s = np.arange(len(frames) - 1, dtype=np.float64) / config.fps
         return {"flow": flow_clip(frames, config, device), "timestamps_s": times_s}, clip

@@ -151,7 +151,11 @@ def _show_frames(places: Sequence[Axes], clip: Clip, middle_s: float, data_dir: 
     try:
         path = media_path(data_dir, clip.path)
         frames, times_s = read_frames(
-            path, start_s=clip.start_s, end_s=clip.start_s + clip.duration_s, size_px=size_px
+            path,
+            start_s=clip.start_s,
+            end_s=clip.start_s + clip.duration_s,
+            size_px=size_px,
+            period_s=clip.period_s,
         )
     except MediaError as error:
         places[0].text(0.5, 0.5, error.reason, ha="center", va="center", fontsize=8)

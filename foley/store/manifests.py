@@ -110,6 +110,7 @@ class Clip(Row):
     start_s: float
     duration_s: float
     fps: float
+    period_s: float | None = None  # the recording is played from its start again after so many seconds
 
 
 class Split(Row):
