@@ -47,6 +47,9 @@ from foley.seeds import numpy_generator
 Times = NDArray[np.float64]
 Counts = NDArray[np.float64]
 
+IMPACT_LABELS = ("break", "clock", "cutting", "footstep", "gunshot", "horse", "typing")
+"""Classes whose sound is made of separate hits."""
+
 _ROUNDING_S = 1e-9
 """Pairs exactly one window apart count; this absorbs the rounding of their difference."""
 
@@ -72,7 +75,7 @@ class Config(MetricConfig):
         Settings of the onset detector.
     """
 
-    labels: tuple[str, ...] = ("break", "clock", "cutting", "footstep", "gunshot", "horse", "typing")
+    labels: tuple[str, ...] = IMPACT_LABELS
     windows_ms: tuple[int, ...] = (25, 50, 100)
     headline_ms: int = 50
     error_window_ms: int = Field(default=250, gt=0)
@@ -340,12 +343,12 @@ def _difference(ours: _Pool, control: _Pool, weights: Weights, config: Config) -
     return Score(head.value, n_clips, head.unit, head.ci_low, head.ci_high, parts, head.note)
 
 
-def find_onsets(item: Item, config: Config) -> Times:
+def find_onsets(item: Item, config: OnsetConfig, silence_peak: float) -> Times:
     """Onsets of a clip's generated sound in seconds, shape (n_onsets,); none where it is silent."""
     waveform = item.generated
-    if float(np.abs(waveform).max(initial=0.0)) < config.silence_peak:
+    if float(np.abs(waveform).max(initial=0.0)) < silence_peak:
         return np.zeros(0)
-    return np.asarray(detect_onsets(waveform, item.sample_rate_hz, config.onsets), dtype=np.float64)
+    return np.asarray(detect_onsets(waveform, item.sample_rate_hz, config), dtype=np.float64)
 
 
 def score(items: Sequence[Item], config: Config, seed: int) -> Score:
@@ -374,7 +377,7 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
     members = [item for item in of_split(items, "test") if item.label in config.labels]
     if not members:
         return Score(None, 0, "proportion", note="no test clip of an impact class")
-    onsets = [find_onsets(item, config) for item in members]
+    onsets = [find_onsets(item, config.onsets, config.silence_peak) for item in members]
     events = [item.events_s for item in members]
     ours = _pool([[times] for times in events], onsets, config)
     whole = _scores(ours, item_weights(members, config, seed, "sync"), config)

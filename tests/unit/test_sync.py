@@ -143,7 +143,8 @@ def test_silence_misses_every_event() -> None:
 
 def test_a_sound_below_the_silence_level_is_silent() -> None:
     events_s = hit_times(0)
-    assert sync.find_onsets(clip("a", events_s, track(events_s) * 1e-6), CONFIG).size == 0
+    silent = clip("a", events_s, track(events_s) * 1e-6)
+    assert sync.find_onsets(silent, CONFIG.onsets, CONFIG.silence_peak).size == 0
 
 
 def test_a_clip_without_events_makes_every_onset_redundant() -> None:
