@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from foley.logs import log_to_file
-from foley.preprocess.optical_flow import FlowConfig, compute_shard
+from foley.preprocess.flow_config import FlowConfig
+from foley.preprocess.optical_flow import compute_shard
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

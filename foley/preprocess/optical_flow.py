@@ -13,20 +13,20 @@ cheaper flow of another kind.
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 import foley
-from foley.errors import ConfigError, FoleyError, MediaError
+from foley.errors import FoleyError, MediaError
+from foley.features.engines.devices import device_for_job
 from foley.media.paths import media_path
-from foley.media.video import iterate_frames
+from foley.media.reasons import Reason
+from foley.media.video import Picture, iterate_frames
 from foley.preprocess.flow import PRESETS, one_thread
-from foley.preprocess.tvl1 import TvL1Config, tvl1, tvl1_opencv
+from foley.preprocess.flow_config import FlowConfig
 from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardReader, write_shard
 
@@ -34,22 +34,6 @@ Grey = NDArray[np.uint8]
 Flow = NDArray[np.float32]
 
 _SLACK_S = 1e-6
-
-
-class FlowConfig(BaseModel):
-    """How flow is estimated and stored; the defaults are REGNET's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    method: Literal["tvl1", "dis"] = Field("tvl1", description="TV-L1, or dense inverse search")
-    engine: Literal["torch", "opencv"] = Field("torch", description="who computes TV-L1; DIS is OpenCV's")
-    fps: float = Field(21.5, gt=0, description="pictures a second between which flow is estimated")
-    width_px: int = Field(340, ge=16, description="pictures are squeezed to this size first")
-    height_px: int = Field(256, ge=16)
-    bound_px: float = Field(20.0, gt=0, description="faster motion is cut off")
-    tvl1: TvL1Config = TvL1Config()
-    preset: Literal["ultrafast", "fast", "medium"] = Field("medium", description="effort of DIS")
-    batch_size: int = Field(32, ge=1, description="pairs at a time on a GPU; on a CPU one is fastest")
 
 
 def to_bytes(flow: NDArray[Any], bound_px: float) -> Grey:
@@ -93,6 +77,46 @@ def from_bytes(stored: NDArray[np.uint8], bound_px: float) -> Flow:
     return stored.astype(np.float32) * np.float32(2 * bound_px / 255) - np.float32(bound_px)
 
 
+def to_grey(picture: Picture, config: FlowConfig) -> Grey:
+    """Squeeze a picture to the size of the flow and take its colours away.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (height, width, 3)
+        RGB, any size.
+    config : FlowConfig
+
+    Returns
+    -------
+    ndarray of uint8, shape (height_px, width_px)
+        Averaged over areas where it shrinks: skipped pixels would flicker, which looks like motion.
+    """
+    shrinks = picture.shape[0] > config.height_px and picture.shape[1] > config.width_px
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    small = cv2.resize(picture, (config.width_px, config.height_px), interpolation=method)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def on_screen(times_s: NDArray[np.float64], config: FlowConfig, duration_s: float) -> NDArray[np.int64]:
+    """Which picture is on the screen at each instant that flow is estimated from or to.
+
+    Parameters
+    ----------
+    times_s : ndarray of float64, shape (n,)
+        When each picture is first shown, from the clip's start; increasing.
+    config : FlowConfig
+    duration_s : float
+        Length of the clip.
+
+    Returns
+    -------
+    ndarray of int64, shape (round(fps * duration_s),)
+        Numbers of pictures; before the first one is shown, that one.
+    """
+    wanted_s = np.arange(round(config.fps * duration_s)) / config.fps
+    return np.maximum(np.searchsorted(times_s - _SLACK_S, wanted_s, side="right") - 1, 0)
+
+
 def grey_frames(
     path: str | Path, *, start_s: float, duration_s: float, config: FlowConfig, period_s: float | None = None
 ) -> Grey:
@@ -118,27 +142,17 @@ def grey_frames(
     MediaError
         If the file cannot be decoded, or shows nothing in the window.
     """
-    times_s = start_s + np.arange(round(config.fps * duration_s)) / config.fps
-    frames = np.empty((len(times_s), config.height_px, config.width_px), dtype=np.uint8)
-    n_filled = 0
-    shown: Grey | None = None
     pictures = iterate_frames(
         path, start_s=start_s, end_s=start_s + duration_s, with_previous=True, period_s=period_s
     )
-    for time_s, picture in pictures:
-        n_before = int(np.searchsorted(times_s, time_s - _SLACK_S))
-        if shown is not None and n_before > n_filled:
-            frames[n_filled:n_before] = shown
-            n_filled = n_before
-        small = cv2.resize(picture, (config.width_px, config.height_px), interpolation=cv2.INTER_LINEAR)
-        shown = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    if shown is None:
+    shown = [(time_s - start_s, to_grey(picture, config)) for time_s, picture in pictures]
+    if not shown:
         raise MediaError(
-            "too_short",
+            Reason.TOO_SHORT,
             f"{path}: no picture between {start_s} s and {start_s + duration_s} s; move the window",
         )
-    frames[n_filled:] = shown
-    return frames
+    times_s = np.array([time_s for time_s, _ in shown], dtype=np.float64)
+    return np.stack([shown[index][1] for index in on_screen(times_s, config, duration_s)])
 
 
 def estimate_flows(frames: Grey, config: FlowConfig, device: str = "cpu") -> Iterator[Flow]:
@@ -151,28 +165,37 @@ def estimate_flows(frames: Grey, config: FlowConfig, device: str = "cpu") -> Ite
     config : FlowConfig
         Method and its parameters; rate and size are those of `frames`.
     device : str
-        ``cpu`` or ``cuda``, for TV-L1 by torch.
+        ``cpu`` or torch's name of an accelerator, for TV-L1 by torch.
 
     Yields
     ------
     ndarray of float32, shape (n_pairs, 2, height, width)
         Pixels to the right and pixels down, some pairs at a time, in order, ``n - 1`` in all.
     """
-    if config.method == "tvl1" and config.engine == "torch":
+    if config.by_torch:
+        import torch  # takes seconds, and DIS needs none of it
+
+        from foley.preprocess.tvl1 import tvl1
+
         size = config.batch_size if device != "cpu" else 1
         for start in range(0, len(frames) - 1, size):
             batch = torch.from_numpy(frames[start : start + size + 1]).to(device)
             yield tvl1(batch[:-1], batch[1:], config.tvl1).cpu().numpy()
         return
-    estimator = (
-        tvl1_opencv(config.tvl1)
-        if config.method == "tvl1"
-        else cv2.DISOpticalFlow.create(PRESETS[config.preset])
-    )
+    estimator = _opencv(config)
     for first, second in pairwise(frames):
         with one_thread():
             flow = estimator.calc(first, second, None)
         yield np.ascontiguousarray(flow.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def _opencv(config: FlowConfig) -> Any:
+    """Estimator of OpenCV."""
+    if config.method == "dis":
+        return cv2.DISOpticalFlow.create(PRESETS[config.preset])
+    from foley.preprocess.tvl1 import tvl1_opencv
+
+    return tvl1_opencv(config.tvl1)
 
 
 def flow_clip(frames: Grey, config: FlowConfig, device: str = "cpu") -> Grey:
@@ -228,16 +251,20 @@ def compute_shard(
     n_threads : int
         Threads of torch.
     device : str
-        ``cpu`` or ``cuda``.
+        ``cpu``, ``cuda`` (a GPU that no other job of Foley works on) or ``cuda:<index>``; OpenCV's
+        methods work on the CPU.
 
     Raises
     ------
     ConfigError
         If the device is not there.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device 'cuda' is not there; set device: cpu")
-    torch.set_num_threads(n_threads)
+    place = "cpu"
+    if config.by_torch:
+        import torch
+
+        place = device_for_job(device)
+        torch.set_num_threads(n_threads)
     clips = ShardReader(clips_path)
     attributes = {
         "config": config.model_dump(mode="json"),
@@ -255,6 +282,6 @@ def compute_shard(
             period_s=clip.get("period_s"),
         )
         times_s = np.arange(len(frames) - 1, dtype=np.float64) / config.fps
-        return {"flow": flow_clip(frames, config, device), "timestamps_s": times_s}, clip
+        return {"flow": flow_clip(frames, config, place), "timestamps_s": times_s}, clip
 
     write_shard(flow_path, attributes, clips.items, make)

@@ -15,15 +15,15 @@ Where a picture says what moves, this and OpenCV's agree to hundredths of a pixe
 own error, so that a result never depends on its neighbours in the batch.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
 
 from foley.errors import FoleyError
+from foley.preprocess.flow_config import TvL1Config
 
 _LEAST_SIDE_PX = 16
 """Coarser scales than this are left out."""
@@ -31,23 +31,6 @@ _FLAT = 1e-7
 """Squared gradients below this count as this: there the data term moves nothing."""
 _CHECK_EVERY = 8
 """On a GPU, asking whether all pairs are done stops the queue: it is asked this seldom."""
-
-
-class TvL1Config(BaseModel):
-    """Parameters of TV-L1; the defaults are OpenCV's, which REGNET's code leaves as they are."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tau: float = Field(0.25, gt=0, description="time step of the dual variable; above 0.25 it may diverge")
-    lambda_: float = Field(0.15, gt=0, description="weight of the data term, grey levels 0 to 255")
-    theta: float = Field(0.3, gt=0, description="coupling of the two terms")
-    n_scales: int = Field(5, ge=1, description="at most so many pictures in the pyramid")
-    scale_step: float = Field(0.8, gt=0, lt=1, description="size of a scale, of the finer one")
-    n_warps: int = Field(5, ge=1, description="warps on each scale")
-    epsilon_px: float = Field(0.01, ge=0, description="root mean square change of the flow that ends a warp")
-    n_outer: int = Field(10, ge=1, description="rounds between warps, each started by the median filter")
-    n_inner: int = Field(30, ge=1, description="iterations of a round")
-    median_px: Literal[1, 3, 5] = Field(5, description="side of the median filter of the flow; 1 for none")
 
 
 def tvl1_opencv(config: TvL1Config) -> Any:

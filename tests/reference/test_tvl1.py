@@ -12,7 +12,8 @@ from foley.datasets.procedural.audit import small_shot
 from foley.datasets.procedural.config import ProceduralConfig
 from foley.datasets.procedural.film import picture_at
 from foley.datasets.procedural.make import list_recordings, stage_take
-from foley.preprocess.tvl1 import TvL1Config, _median, _median_by_exchanges, tvl1, tvl1_opencv
+from foley.preprocess.flow_config import TvL1Config
+from foley.preprocess.tvl1 import _median, _median_by_exchanges, tvl1, tvl1_opencv
 
 WIDTH, HEIGHT = 120, 90
 MARGIN = 12

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from foley.errors import FoleyError, MediaError
+from foley.preprocess.flow_config import FlowConfig
 from foley.preprocess.optical_flow import (
-    FlowConfig,
     compute_shard,
     estimate_flows,
     flow_clip,
