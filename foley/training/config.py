@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from foley.synthesis.config import SynthesisConfig
 
@@ -15,11 +15,23 @@ class TrainingConfig(BaseModel):
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(128, ge=1, description="clips")
     lr: float = Field(0.001, gt=0, description="learning rate at the start")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="course of the learning rate")
+    schedule: Literal["constant", "cosine", "linear_after"] = Field(
+        "constant", description="course of the learning rate; linear_after falls to 0 in the last epoch"
+    )
+    constant_epochs: int = Field(100, ge=1, description="epochs before a linear_after begins to fall")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     clip_norm: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
     save_every: int = Field(10, ge=1, description="epochs between two states that a killed run resumes from")
     score_every: int = Field(5, ge=1, description="epochs between two scores for the curve")
+
+    @model_validator(mode="after")
+    def _falls_after_constant_epochs(self) -> "TrainingConfig":
+        if self.schedule == "linear_after" and self.constant_epochs > self.epochs:
+            raise ValueError(
+                f"constant_epochs is {self.constant_epochs}, but there are {self.epochs} epochs; schedule "
+                "linear_after takes no more"
+            )
+        return self
 
 
 class ExperimentConfig(BaseModel):

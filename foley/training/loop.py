@@ -65,7 +65,7 @@ def train(
     optimisers = system.optimisers(config.lr, config.weight_decay)
     curve = _resume(system, optimisers, state_dir, device)
     for epoch in range(len(curve), config.epochs):
-        lr = _rate(config, epoch)
+        lr = learning_rate(config, epoch)
         for optimiser in optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = lr
@@ -91,10 +91,24 @@ def train(
     return curve
 
 
-def _rate(config: TrainingConfig, epoch: int) -> float:
+def learning_rate(config: TrainingConfig, epoch: int) -> float:
+    """Learning rate of an epoch, counted from 0.
+
+    ``linear_after`` is that of REGNET's released code (``model.py``), of which the paper is silent:
+    ``1 - max(0, epoch + 2 - constant_epochs) / (epochs - constant_epochs + 1)`` of the first.
+
+    Examples
+    --------
+    >>> config = TrainingConfig(epochs=1000, schedule="linear_after", lr=901)
+    >>> [learning_rate(config, epoch) for epoch in (98, 99, 100, 999)]
+    [901.0, 900.0, 899.0, 0.0]
+    """
     if config.schedule == "constant":
         return config.lr
-    return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+    if config.schedule == "cosine":
+        return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
+    n_fallen = max(0, epoch + 2 - config.constant_epochs)
+    return config.lr * (1 - n_fallen / (config.epochs - config.constant_epochs + 1))
 
 
 def _save(

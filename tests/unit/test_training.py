@@ -20,6 +20,7 @@ from foley.training.checkpoint import load_system
 from foley.training.config import ExperimentConfig, TrainingConfig
 from foley.training.examples import read_examples
 from foley.training.experiment import train_experiment
+from foley.training.loop import learning_rate
 from tests.learnable import LABELS, N_STEPS, RATE_HZ, REPRESENTATION, VISUAL, Dataset, write_dataset
 
 TRAINING = TrainingConfig(epochs=6, batch_size=8, lr=0.01, save_every=2, score_every=2)
@@ -207,9 +208,20 @@ def kill_after(monkeypatch, n_steps: int) -> None:
     monkeypatch.setattr(FrameSequence, "losses", losses)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_released_schedule_of_regnet() -> None:
+    """The factor that ``train.py`` of github.com/PeihaoChen/regnet steps once an epoch, by its own names."""
+    n_iter, epochs, epoch_count = 100, 1000, 0
+    config = TrainingConfig(epochs=epochs, lr=2e-4, schedule="linear_after")
+    for epoch in range(epochs):
+        factor = 1.0 - max(0, epoch + 2 + epoch_count - n_iter) / float(epochs - n_iter + 1)
+        assert learning_rate(config, epoch) == pytest.approx(2e-4 * factor, abs=1e-12)
+    with pytest.raises(ValueError, match="constant_epochs is 100, but there are 44 epochs"):
+        TrainingConfig(epochs=44, schedule="linear_after")
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear_after"])
 def test_killed_and_resumed_gives_the_same_weights(dataset, tmp_path, monkeypatch, schedule):
-    training = TRAINING.model_copy(update={"schedule": schedule})
+    training = TRAINING.model_copy(update={"schedule": schedule, "constant_epochs": 2})
     experiment = SEQUENCE.model_copy(update={"training": training})
     whole = train(dataset, tmp_path / "whole", experiment)
     with monkeypatch.context() as patch:
