@@ -26,6 +26,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "resnet50": "foley.features.backbones.resnet50",
         "vgg19": "foley.features.backbones.vgg19",
         "bninception": "foley.features.backbones.bninception",
+        "flow_grid": "foley.features.backbones.flow_grid",
     },
     "representations": {
         "stft": "foley.features.representations.stft",
@@ -45,6 +46,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "retrieval": "foley.metrics.retrieval",
         "sync": "foley.metrics.sync",
         "envelope": "foley.metrics.envelope",
+        "alignment": "foley.metrics.alignment",
     },
     "tables": {
         "autofoley": "foley.report.autofoley",

@@ -22,7 +22,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
@@ -30,6 +32,7 @@ from torch.nn import functional
 from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
+from foley.models.layers.side_by_side import SideBySide
 
 PROFILES: dict[str, dict[str, Any]] = {
     "released": {
@@ -74,8 +77,12 @@ class Config(BaseModel):
     n_encoded: int = Field(2048, ge=1, description="channels of the encoder's convolutions")
     n_units: int = Field(512, ge=1, description="units of the encoder's Bi-LSTM in one direction")
     n_generated: int = Field(512, ge=1, description="channels of generator and post-network")
+    n_seen: int = Field(1024, ge=1, description="channels of the discriminator's look at the pictures")
     n_judged: tuple[int, int, int] = Field((256, 512, 1024), description="channels of the discriminator")
     dropout: float = Field(0.5, ge=0, lt=1, description="after each of the encoder's convolutions")
+    # Neither in the paper nor in its code: for few clips and small machines.
+    standardise: bool = Field(False, description="give visual features zero mean and unit variance")
+    n_components: int | None = Field(None, ge=1, description="principal components kept of each feature")
 
     @model_validator(mode="before")
     @classmethod
@@ -84,30 +91,50 @@ class Config(BaseModel):
             return values
         return {**PROFILES.get(str(values.get("profile", "released")), {}), **values}
 
+    @model_validator(mode="after")
+    def _components_are_of_standardised_features(self) -> "Config":
+        if self.n_components is not None and not self.standardise:
+            raise ValueError("n_components needs standardise: true")
+        return self
 
-class _Encoder(nn.Module):
-    """Visual encoder: three convolutions over time and a Bi-LSTM; (batch, steps, 2 * n_units) out."""
 
-    def __init__(self, n_inputs: int, config: Config) -> None:
+class Encoder(nn.Module):
+    """REGNET's visual encoder: three convolutions over time and a Bi-LSTM.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Numbers a step, noise included.
+    n_encoded : int
+        Channels of the convolutions.
+    n_units : int
+        Units of the Bi-LSTM in one direction.
+    dropout : float
+        After each convolution.
+    projection : bool
+        End in a linear layer, as the released code does.
+    """
+
+    def __init__(
+        self, n_inputs: int, *, n_encoded: int, n_units: int, dropout: float, projection: bool
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for width in (n_inputs + config.n_noise, config.n_encoded, config.n_encoded):
+        for width in (n_inputs, n_encoded, n_encoded):
             layers += [
-                nn.Conv1d(width, config.n_encoded, 5, padding=2),
-                nn.BatchNorm1d(config.n_encoded),
+                nn.Conv1d(width, n_encoded, 5, padding=2),
+                nn.BatchNorm1d(n_encoded),
                 nn.ReLU(),
-                nn.Dropout(config.dropout),
+                nn.Dropout(dropout),
             ]
         self.convolutions = nn.Sequential(*layers)
-        n_outputs = 2 * config.n_units
-        self.recurrent = nn.LSTM(
-            config.n_encoded, config.n_units, num_layers=2, batch_first=True, bidirectional=True
-        )
-        self.projection = nn.Linear(n_outputs, n_outputs) if config.projections else nn.Identity()
+        self.n_outputs = 2 * n_units
+        self.recurrent = nn.LSTM(n_encoded, n_units, num_layers=2, batch_first=True, bidirectional=True)
+        self.projection = nn.Linear(self.n_outputs, self.n_outputs) if projection else nn.Identity()
 
-    def forward(self, visual: Tensor, noise: Tensor) -> Tensor:
-        everywhere = noise[:, None].expand(-1, visual.shape[1], -1)
-        encoded = self.convolutions(torch.cat([visual, everywhere], dim=2).transpose(1, 2))
+    def forward(self, seen: Tensor) -> Tensor:
+        """Encode (batch, n_steps, n_inputs) as (batch, n_steps, 2 * n_units)."""
+        encoded = self.convolutions(seen.transpose(1, 2))
         states, _ = self.recurrent(encoded.transpose(1, 2))
         projected: Tensor = self.projection(states)
         return projected
@@ -194,10 +221,10 @@ class _Discriminator(nn.Module):
     def __init__(self, n_inputs: int, n_bins: int, config: Config) -> None:
         super().__init__()
         self.visual = nn.Sequential(
-            nn.ConvTranspose1d(n_inputs, 1024, 4, stride=2, padding=1),
-            nn.BatchNorm1d(1024),
+            nn.ConvTranspose1d(n_inputs, config.n_seen, 4, stride=2, padding=1),
+            nn.BatchNorm1d(config.n_seen),
             nn.LeakyReLU(0.2),
-            nn.ConvTranspose1d(1024, 64, 4, stride=2, padding=1),
+            nn.ConvTranspose1d(config.n_seen, 64, 4, stride=2, padding=1),
         )
         self.sound = nn.ConvTranspose1d(n_bins, 64, 1)
         first, second, third = config.n_judged
@@ -240,6 +267,8 @@ class System(BaseSystem):
         frames a step.
     """
 
+    classifies = False
+
     def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
         super().__init__(spec, averages)
         if len(set(spec.n_visual_steps)) != 1:
@@ -254,8 +283,17 @@ class System(BaseSystem):
                 "representation, or every of the backbone, so that they fit"
             )
         self.config = config
-        n_visual = sum(spec.visual_dims)
-        self.encoder = _Encoder(n_visual, config)
+        self.side_by_side = SideBySide(
+            spec.visual_dims, standardise=config.standardise, n_components=config.n_components
+        )
+        n_visual = self.side_by_side.n_outputs
+        self.encoder = Encoder(
+            n_visual + config.n_noise,
+            n_encoded=config.n_encoded,
+            n_units=config.n_units,
+            dropout=config.dropout,
+            projection=config.projections,
+        )
         self.regulariser: _Regulariser | None = None
         n_forwarded = 0
         if config.regulariser != "none":
@@ -263,13 +301,22 @@ class System(BaseSystem):
             self.regulariser = _Regulariser(n_seen, config)
             n_forwarded = self.regulariser.n_outputs
         self.n_forwarded = n_forwarded
-        self.generator = _Generator(2 * config.n_units + n_forwarded, spec.n_bins, config)
+        self.generator = _Generator(self.encoder.n_outputs + n_forwarded, spec.n_bins, config)
         self.discriminator = _Discriminator(n_visual, spec.n_bins, config) if config.adversarial else None
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
                 nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def prepare(self, features: tuple[NDArray[np.float16], ...]) -> None:
+        """Measure the features, where they are standardised."""
+        self.side_by_side.measure(features)
+
+    def look(self, batch: Batch) -> Tensor:
+        """Put the visual features beside each other: (batch, n_steps, n_visual)."""
+        beside: Tensor = self.side_by_side(batch.visual)
+        return beside
 
     def optimisers(self, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:
         """Adam with betas (0.5, 0.999), one for what generates and one for the discriminator."""
@@ -293,6 +340,7 @@ class System(BaseSystem):
         Parameters
         ----------
         visual : Tensor, (batch, n_steps, n_visual)
+            What :meth:`look` gives.
         sound : Tensor, (batch, n_bins, 4 * n_steps)
 
         Returns
@@ -315,6 +363,7 @@ class System(BaseSystem):
         Parameters
         ----------
         visual : Tensor, (batch, n_steps, n_visual)
+            What :meth:`look` gives.
         forwarded : Tensor or None, (batch, n_steps, n_forwarded)
             None is the regulariser's zero vector: what sound is made with.
         generator : torch.Generator
@@ -323,7 +372,8 @@ class System(BaseSystem):
         noise = torch.randn(
             len(visual), self.config.n_noise, generator=generator, device=generator.device
         ).to(visual)
-        encoded = self.encoder(visual, noise)
+        everywhere = noise[:, None].expand(-1, visual.shape[1], -1)
+        encoded = self.encoder(torch.cat([visual, everywhere], dim=2))
         if forwarded is None:
             forwarded = encoded.new_zeros(*encoded.shape[:2], self.n_forwarded)
         spectrograms: tuple[Tensor, Tensor] = self.generator(torch.cat([encoded, forwarded], dim=2))
@@ -333,7 +383,7 @@ class System(BaseSystem):
         """Pictures, recorded sound, and what is made of both."""
         if batch.target is None:
             raise ValueError("training needs targets")
-        visual = torch.cat(batch.visual, dim=2)
+        visual = self.look(batch)
         return visual, batch.target, *self.generate(visual, self.forwarded(visual, batch.target), generator)
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -374,7 +424,7 @@ class System(BaseSystem):
 
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
         """Sound from pictures alone; the regulariser is switched off and the target not looked at."""
-        final, _ = self.generate(torch.cat(batch.visual, dim=2), None, generator)
+        final, _ = self.generate(self.look(batch), None, generator)
         return Prediction(spectrogram=final.clamp(0, 1))
 
 
