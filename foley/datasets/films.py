@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from foley.datasets.info import NeededFile, missing
 from foley.errors import FoleyError
 from foley.media.ffmpeg import shown
 from foley.media.reasons import OK, Reason
@@ -63,6 +64,36 @@ def class_folder(root: Path, names: Iterable[str]) -> Path | None:
                     if found.is_dir() and list_films(found):
                         return found
     return None
+
+
+def needed_class_folder(root: Path, label: str, patterns: tuple[str, ...], where: str) -> Path:
+    """Find the folder of a class that a data set cannot do without.
+
+    Parameters
+    ----------
+    root : Path
+    label : str
+        What the class's folder is called.
+    patterns : tuple of str
+        What a user would put below `root`, for the message.
+    where : str
+        Where it can be asked for.
+
+    Returns
+    -------
+    Path
+        As :func:`class_folder`.
+
+    Raises
+    ------
+    FoleyError
+        If there is none.
+    """
+    folder = class_folder(root, [label])
+    if folder is None:
+        needed = NeededFile(patterns, f"films of the class {label}", where)
+        raise missing(root, needed, "leave the class out of settings.classes")
+    return folder
 
 
 def local_source(

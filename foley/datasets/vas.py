@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from foley.datasets.archives import unpack_all
 from foley.datasets.films import (
     by_lists,
-    class_folder,
     data_root,
     list_films,
     local_medium,
     local_source,
+    needed_class_folder,
     published_split,
     read_names,
 )
@@ -117,10 +117,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
     unpack_all(root, _ARCHIVES)
     sources = []
     for label in settings.classes:
-        folder = class_folder(root, [label])
-        if folder is None:
-            needed = NeededFile((f"videos/{label}/*.mp4", "VAS.zip"), f"films of the class {label}", _ASK)
-            raise missing(root, needed, "leave the class out of settings.classes")
+        folder = needed_class_folder(root, label, (f"videos/{label}/*.mp4", "VAS.zip"), _ASK)
         taken = {"train": 0, "test": 0, "": 0}
         for film, split in _splits(folder, label, settings, root):
             taken[split] += 1

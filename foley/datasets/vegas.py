@@ -5,8 +5,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from foley.datasets.archives import unpack_all
-from foley.datasets.films import class_folder, data_root, list_films, local_medium, local_source
-from foley.datasets.info import DatasetInfo, NeededFile, missing
+from foley.datasets.films import data_root, list_films, local_medium, local_source, needed_class_folder
+from foley.datasets.info import DatasetInfo, NeededFile
 from foley.seeds import derive_seed
 from foley.store.manifests import Event, Medium, Source, encode_path
 
@@ -74,10 +74,7 @@ def list_sources(settings: Settings, *, n_shards: int, data_dir: Path, seed: int
     unpack_all(root, _ARCHIVES)
     sources = []
     for label in settings.classes:
-        folder = class_folder(root, [label])
-        if folder is None:
-            needed = NeededFile((f"{label}/videos/*.mp4", "VEGAS.zip"), f"films of the class {label}", _ASK)
-            raise missing(root, needed, "leave the class out of settings.classes")
+        folder = needed_class_folder(root, label, (f"{label}/videos/*.mp4", "VEGAS.zip"), _ASK)
         films = list_films(folder)[: settings.most_per_class]
         drawn = sorted(films, key=lambda film: derive_seed(seed, "vegas", label, encode_path(film.name)))
         tests = set(drawn[: settings.n_test]) if settings.n_test and settings.n_test < len(films) else set()
