@@ -292,8 +292,8 @@ def read_class_labels(path: Path) -> ClassNames:
     FoleyError
         If a column is missing.
     """
-    rows = read_table(path, ("index", "mid", "display_name"))
-    return ClassNames(path, {row["mid"]: row["display_name"] for _, row in rows})
+    names, _ = _names_and_numbers(path, "index", "mid", "display_name")
+    return ClassNames(path, names)
 
 
 def read_vocabulary(path: Path) -> ClassNames:
@@ -304,12 +304,14 @@ def read_vocabulary(path: Path) -> ClassNames:
     FoleyError
         If a column is missing.
     """
-    rows = read_table(path, ("Index", "KnowledgeGraphId", "Name"))
-    return ClassNames(
-        path,
-        {row["KnowledgeGraphId"]: row["Name"] for _, row in rows},
-        also={row["Index"]: row["KnowledgeGraphId"] for _, row in rows},
-    )
+    names, numbers = _names_and_numbers(path, "Index", "KnowledgeGraphId", "Name")
+    return ClassNames(path, names, also=numbers)
+
+
+def _names_and_numbers(path: Path, number: str, key: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Id to name, and number to id, of a table with columns of these names."""
+    rows = [row for _, row in read_table(path, (number, key, name))]
+    return {row[key]: row[name] for row in rows}, {row[number]: row[key] for row in rows}
 
 
 @dataclass
