@@ -4,7 +4,6 @@ Shards run side by side, as many as there are GPUs (``--resources gpu=4``), and 
 others. Each takes the first GPU whose lock file is free and keeps it as long as it lives.
 """
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from foley.errors import ConfigError
+from foley.store.files import try_lock
 
 
 def gpus_there() -> int:
@@ -60,10 +60,7 @@ def _claim(n_gpus: int) -> tuple[int, TextIOWrapper | None]:
     for index in range(n_gpus):
         path = Path(tempfile.gettempdir()) / f"foley-{os.getuid()}-gpu{index}.lock"
         file = path.open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            continue
-        return index, file
+        if try_lock(file.fileno()):
+            return index, file
+        file.close()
     return os.getpid() % n_gpus, None
