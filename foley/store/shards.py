@@ -284,6 +284,7 @@ class ShardReader:
         with self._open() as file:
             self.items: list[str] = sorted(file)
             self.attributes: dict[str, Any] = {key: json.loads(value) for key, value in file.attrs.items()}
+        self._held = frozenset(self.items)
 
     def _open(self) -> h5py.File:
         try:
@@ -294,7 +295,7 @@ class ShardReader:
             ) from error
 
     def __contains__(self, item_id: str) -> bool:
-        return item_id in self.items
+        return item_id in self._held
 
     def read(self, item_id: str, name: str, window: slice = slice(None)) -> NDArray[Any]:
         """Read one array of one item, or a `window` of its first axis."""
