@@ -24,6 +24,7 @@ from foley.features.visual import BackboneConfig, frames_looked_at
 from foley.preprocess.clipping import ClipConfig
 from foley.preprocess.denoise import DenoiseConfig
 from foley.preprocess.interpolation import InterpolationConfig, kept_frames, target_times
+from foley.preprocess.mixing import MixtureConfig
 from foley.preprocess.optical_flow import FlowConfig
 from foley.preprocess.spacetime import SpacetimeConfig
 from foley.report.config import ReportConfig
@@ -31,7 +32,16 @@ from foley.training.config import ExperimentConfig
 from foley.training.sound_classifier_config import SoundClassifierConfig
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-_NAMED = ("datasets", "interpolations", "flows", "backbones", "representations", "experiments", "metrics")
+_NAMED = (
+    "datasets",
+    "interpolations",
+    "flows",
+    "backbones",
+    "representations",
+    "mixtures",
+    "experiments",
+    "metrics",
+)
 """Blocks whose entries have names."""
 
 
@@ -84,6 +94,8 @@ class Config(_Block):
     spacetime: SpacetimeConfig = SpacetimeConfig()
     backbones: dict[str, BackboneConfig]
     representations: dict[str, RepresentationConfig]
+    mixtures: dict[str, MixtureConfig] = Field(default_factory=dict)
+    """Sound that the picture does not show, laid over the clips' own; made only where it is learned."""
     sound_classifier: SoundClassifierConfig
     experiments: dict[str, ExperimentConfig]
     metrics: dict[str, dict[str, Any]]
@@ -107,6 +119,7 @@ class Config(_Block):
             raise ValueError(
                 f"{where}.representation: no representation is called {experiment.representation!r}"
             )
+        self._mixture_fits(where, experiment)
         for metric in experiment.metrics:
             if metric not in self.metrics:
                 raise ValueError(f"{where}.metrics: {metric!r} is not configured under metrics")
@@ -124,6 +137,23 @@ class Config(_Block):
                 )
             if not self.picture.stream:
                 self._pictures_are_stored(where, *parts)
+
+    def _mixture_fits(self, where: str, experiment: ExperimentConfig) -> None:
+        """Refuse an experiment on mixed sound that would be asked about classes it never heard."""
+        name = experiment.mixture
+        if name is None:
+            return
+        if name not in self.mixtures:
+            known = ", ".join(self.mixtures) or "none"
+            raise ValueError(f"{where}.mixture: no mixture is called {name!r}; there are {known}")
+        mixture = self.mixtures[name]
+        if not experiment.labels and (mixture.label or mixture.over):
+            raise ValueError(
+                f"{where}.labels: name the classes to learn, mixtures.{name} does not cover all of them"
+            )
+        for label in experiment.labels:
+            if not mixture.covers(label):
+                raise ValueError(f"{where}.labels: mixtures.{name} is not laid over clips of {label!r}")
 
     def _pictures_are_stored(self, where: str, backbone: str, interpolation: str, kind: str) -> None:
         """Refuse a feature of pictures that the interpolation's files leave out."""

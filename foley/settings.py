@@ -48,7 +48,7 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
     Settings
         Every block of :class:`foley.config.Config` with its defaults filled in, as JSON-like values,
         and ``derived``: ``shard_names``; by experiment ``trained_by`` and ``pipeline``, what decides its
-        model.
+        model, and ``needs_waveform``, whether it learns from waveforms.
 
     Raises
     ------
@@ -61,6 +61,7 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
     if kept.get("digest") == digest:
         return Settings(kept["settings"])
     from foley import config as configuration
+    from foley import registry
     from foley.store.shards import shard_names
 
     checked = configuration.parse(values)
@@ -69,6 +70,10 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
         "shard_names": shard_names(checked.shards),
         "trained_by": {name: entry.trained_by() for name, entry in checked.experiments.items()},
         "pipeline": {name: checked.pipeline(name) for name in checked.experiments},
+        "needs_waveform": {
+            name: registry.load("systems", entry.system).System.needs_waveform
+            for name, entry in checked.experiments.items()
+        },
     }
     _keep(kept_path, {"digest": digest, "settings": settings})
     return Settings(settings)

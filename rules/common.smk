@@ -52,7 +52,8 @@ wildcard_constraints:
     kind="frames|spacetime",
     backbone="|".join(CONFIG.backbones),
     representation="|".join(CONFIG.representations),
-    feature=r"visual/\w+/\w+/(frames|spacetime)|audio/\w+",
+    mixture="|".join(CONFIG.mixtures),
+    feature=r"visual/\w+/\w+/(frames|spacetime|flow)|audio/\w+|mixed/\w+/\w+",
     experiment="|".join(CONFIG.experiments),
     seed=r"\d+",
     metric="|".join(CONFIG.metrics),
@@ -131,7 +132,12 @@ def synthesis_code(wildcards):
 
 
 def metric_code(wildcards):
-    return stage_code("score_metric", registry.module_name("metrics", wildcards.metric))
+    kind = experiment_representation(wildcards)["kind"]
+    return stage_code(
+        "score_metric",
+        registry.module_name("metrics", wildcards.metric),
+        registry.module_name("representations", kind),
+    )
 
 
 def per_shard(pattern):
@@ -150,13 +156,22 @@ def visual_files(wildcards):
 
 
 def audio_file(wildcards):
-    """Audio features that an experiment learns."""
-    name = CONFIG.experiments[wildcards.experiment]["representation"]
-    return f"results/{wildcards.dataset}/features/audio/{name}.h5"
+    """Audio features that an experiment learns: of the clips' own sound, or of mixed sound."""
+    experiment = CONFIG.experiments[wildcards.experiment]
+    mixture = experiment["mixture"]
+    folder = "audio" if mixture is None else f"mixed/{mixture}"
+    return f"results/{wildcards.dataset}/features/{folder}/{experiment['representation']}.h5"
+
+
+def waveform_file(wildcards):
+    """The clips themselves, for an experiment that learns from waveforms."""
+    if not CONFIG.derived.needs_waveform[wildcards.experiment]:
+        return []
+    return [f"results/{wildcards.dataset}/clips.h5"]
 
 
 def average_file(wildcards):
-    """Class averages of the representation that an experiment learns."""
+    """Class averages of the representation that an experiment learns; those of clean sound."""
     name = CONFIG.experiments[wildcards.experiment]["representation"]
     return f"results/{wildcards.dataset}/averages/{name}.h5"
 
@@ -206,7 +221,7 @@ def training_settings(wildcards):
 def synthesis_settings(wildcards):
     """What decides the sound that a trained model makes."""
     experiment = CONFIG.experiments[wildcards.experiment]
-    return {key: experiment[key] for key in ("visual", "synthesis")}
+    return {key: experiment[key] for key in ("visual", "labels", "synthesis")}
 
 
 def experiment_pipeline(wildcards):

@@ -1,7 +1,8 @@
 """Sound features: what the networks learn to make, cached in one HDF5 file a shard.
 
-Reads   results/{dataset}/clips/{shard}.h5
-Writes  results/{dataset}/features/audio/{representation}/{shard}.h5
+Reads   results/{dataset}/clips/{shard}.h5, mixtures/{mixture}/{shard}.h5
+Writes  results/{dataset}/features/audio/{representation}/{shard}.h5,
+        features/mixed/{mixture}/{representation}/{shard}.h5
 """
 
 
@@ -22,6 +23,25 @@ rule extract_audio_features:
         code=representation_code("extract_audio_features"),
     script:
         "../workflow_scripts/extract_audio_features.py"
+
+
+rule extract_mixed_features:
+    """Compute one representation of the mixed sound of one shard, and of what was laid over it."""
+    input:
+        mixed="results/{dataset}/mixtures/{mixture}/{shard}.h5",
+    output:
+        features="results/{dataset}/features/mixed/{mixture}/{representation}/{shard}.h5",
+    log:
+        "results/logs/extract_mixed_features/{dataset}/{mixture}/{representation}/{shard}.log",
+    benchmark:
+        "results/benchmarks/extract_mixed_features/{dataset}/{mixture}/{representation}/{shard}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config=settings("representations", "representation"),
+        code=representation_code("extract_mixed_features"),
+    script:
+        "../workflow_scripts/extract_mixed_features.py"
 
 
 rule collect_features:

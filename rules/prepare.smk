@@ -1,8 +1,9 @@
-"""Prepare: de-noised sound, then clips of one length.
+"""Prepare: de-noised sound, then clips of one length; where it is learned, other sound laid over them.
 
 Reads   results/{dataset}/recordings/{shard}.tsv, splits.tsv, raw files
 Writes  results/{dataset}/clips/{shard}.h5 with .tsv (clips) and .events.tsv (what happens in them), and
-        clips.h5, clips.tsv, events.tsv of all shards
+        clips.h5, clips.tsv, events.tsv of all shards; mixtures/{mixture}/{shard}.h5 (temporary, unless
+        it is itself the target)
 """
 
 
@@ -70,3 +71,25 @@ rule collect_clips:
         code=stage_code("collect_clips"),
     script:
         "../workflow_scripts/collect_clips.py"
+
+
+rule mix_sounds:
+    """Lay sound that the picture does not show over the clips of one shard."""
+    input:
+        clips="results/{dataset}/clips/{shard}.h5",
+        all_clips="results/{dataset}/clips.h5",
+        rows="results/{dataset}/clips.tsv",
+    output:
+        mixed=temp("results/{dataset}/mixtures/{mixture}/{shard}.h5"),
+    log:
+        "results/logs/mix_sounds/{dataset}/{mixture}/{shard}.log",
+    benchmark:
+        "results/benchmarks/mix_sounds/{dataset}/{mixture}/{shard}.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config=settings("mixtures", "mixture"),
+        seed=CONFIG.seed,
+        code=stage_code("mix_sounds"),
+    script:
+        "../workflow_scripts/mix_sounds.py"

@@ -56,6 +56,7 @@ rule train_model:
     input:
         visual=visual_files,
         audio=audio_file,
+        clips=waveform_file,
         rows="results/{dataset}/clips.tsv",
         averages=average_file,
     output:

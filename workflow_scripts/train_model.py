@@ -16,6 +16,7 @@ with log_to_file(snakemake.log[0]):
         base_seed=snakemake.params.base_seed,
         visual_paths=list(snakemake.input.visual),
         audio_paths=[snakemake.input.audio],
+        clips_paths=list(snakemake.input.clips),
         rows_paths=[snakemake.input.rows],
         averages_path=snakemake.input.averages,
         model_path=snakemake.output.model,

@@ -1,5 +1,6 @@
 """Sound features: a time-frequency representation of every clip of a shard."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from foley.errors import ConfigError, StoreError
 from foley.features.representations.base import Settings
 from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardReader, write_shard
+
+CLEAN = {"features": "audio"}
+MIXED = {"features": "audio", "background": "background"}
+"""What is represented of clips, and of mixtures: the sound, and what was laid over."""
 
 
 class RepresentationConfig(BaseModel):
@@ -102,19 +107,69 @@ def to_magnitude(features: NDArray[Any], config: RepresentationConfig) -> NDArra
     return magnitude
 
 
-def extract_shard(*, clips_path: str | Path, config: RepresentationConfig, features_path: str | Path) -> None:
+def resampled(waveform: NDArray[np.float32], rate_hz: int, wanted_hz: int) -> NDArray[np.float32]:
+    """Bring sound, (n_samples,), to another sample rate (soxr, HQ); at its own it is left alone."""
+    if rate_hz == wanted_hz:
+        return waveform
+    return np.asarray(soxr.resample(waveform, rate_hz, wanted_hz, quality="HQ"), dtype=np.float32)
+
+
+def represent_at(
+    waveform: NDArray[np.float32], sample_rate_hz: int, config: RepresentationConfig, clip: str
+) -> NDArray[np.float32]:
+    """Turn a clip of any sample rate into the configured representation.
+
+    Parameters
+    ----------
+    waveform : ndarray of float32, shape (n_samples,)
+        Resampled where its rate is not the representation's.
+    sample_rate_hz : int
+        Rate of the waveform.
+    config : RepresentationConfig
+        Kind and settings.
+    clip : str
+        Who it is, for the error.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_bins, n_frames)
+
+    Raises
+    ------
+    StoreError
+        If the clip is not as long as the settings say.
+    """
+    settings = config.settings
+    sound = resampled(waveform, sample_rate_hz, settings.sample_rate_hz)
+    if len(sound) != settings.n_samples:
+        raise StoreError(
+            f"{clip} lasts {len(sound) / settings.sample_rate_hz:.3f} s, the representation is set up for "
+            f"{settings.duration_s} s; make clips.duration_s and the representation's duration_s agree"
+        )
+    return represent(sound, config)
+
+
+def extract_shard(
+    *,
+    clips_path: str | Path,
+    config: RepresentationConfig,
+    features_path: str | Path,
+    sounds: Mapping[str, str] = CLEAN,
+) -> None:
     """Compute the representation of every clip of a shard.
 
     Parameters
     ----------
     clips_path : path
-        Shard of clips: item ``audio (n_samples,)``, attribute ``sample_rate_hz``. Sound of another
-        rate than the representation's is resampled (soxr, HQ).
+        Shard of clips: items of sounds, each (n_samples,), and the attribute ``sample_rate_hz``. Sound
+        of another rate than the representation's is resampled (soxr, HQ).
     config : RepresentationConfig
         Kind and settings.
     features_path : path
-        Shard to write: item ``features (n_bins, n_frames)`` float32, attribute ``sample_rate_hz``,
-        the representation's.
+        Shard to write: the representation of each sound, (n_bins, n_frames) float32; attribute
+        ``sample_rate_hz``, the representation's.
+    sounds : mapping of str to str
+        Name of each representation to write, and of the sound that it represents.
 
     Raises
     ------
@@ -122,25 +177,20 @@ def extract_shard(*, clips_path: str | Path, config: RepresentationConfig, featu
         If a clip is not as long as the settings say; names file and clip.
     """
     clips = ShardReader(clips_path)
-    settings = config.settings
     root = Path(foley.__file__).parents[1]
     attributes = {
         "config": config.model_dump(mode="json"),
         "clips_sha256": file_sha256(clips_path),
+        "sounds": dict(sounds),
         "code": code_digest([__name__, registry.module_name("representations", config.kind)], root),
     }
 
     def make(clip_id: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        audio = clips.read(clip_id, "audio")
         rate_hz = clips.item_attributes(clip_id)["sample_rate_hz"]
-        if rate_hz != settings.sample_rate_hz:
-            audio = soxr.resample(audio, rate_hz, settings.sample_rate_hz, quality="HQ")
-        if len(audio) != settings.n_samples:
-            raise StoreError(
-                f"{clips_path}: {clip_id} lasts {len(audio) / settings.sample_rate_hz:.3f} s, the "
-                f"representation is set up for {settings.duration_s} s; make clips.duration_s and the "
-                "representation's duration_s agree"
-            )
-        return {"features": represent(audio, config)}, {"sample_rate_hz": settings.sample_rate_hz}
+        made = {
+            name: represent_at(clips.read(clip_id, sound), rate_hz, config, f"{clips_path}: {clip_id}")
+            for name, sound in sounds.items()
+        }
+        return made, {"sample_rate_hz": config.settings.sample_rate_hz}
 
     write_shard(features_path, attributes, clips.items, make)

@@ -44,7 +44,8 @@ class Item:
     recording_id : str
         Recording that the clip was cut from; clips of one recording are resampled together.
     classes : tuple of str
-        Class names in the order of `probabilities` and `judgement`.
+        Class names in the order of `probabilities` and `judgement`. A system that knows some of them
+        only has probability 0 for the others.
     sample_rate_hz : int
         Rate of both waveforms.
     probabilities : ndarray of float, shape (n_classes,), or None
@@ -58,6 +59,11 @@ class Item:
     load_generated, load_recorded : callable or None
         Give the waveforms, float32 of shape (n_samples,). They are called when a metric asks, so a
         large test set is never in memory at once.
+    load_spectrogram : callable or None
+        Gives the predicted spectrogram, float32 of shape (n_bins, n_frames); None where the system
+        makes none.
+    representation : mapping
+        Settings of the representation that the system learned.
     """
 
     clip_id: str
@@ -72,6 +78,8 @@ class Item:
     events_source: str = ""
     load_generated: Loader | None = None
     load_recorded: Loader | None = None
+    load_spectrogram: Loader | None = None
+    representation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def generated(self) -> Wave:

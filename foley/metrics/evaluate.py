@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from foley import registry
 from foley.errors import ConfigError, ManifestError, StoreError
-from foley.metrics.base import Item, Score, Wave
+from foley.metrics.base import Item, Score
 from foley.store.files import read_json, write_json
 from foley.store.manifests import Clip, Event, Row, read_rows, write_rows
 from foley.store.shards import ShardReader, ShardSet
@@ -40,7 +41,7 @@ def load_items(
     rows_paths: Sequence[str],
     events_paths: Sequence[str],
 ) -> list[Item]:
-    """Gather what is known of every clip of a run; waveforms are read when a metric asks.
+    """Gather what is known of every clip of a run; sounds are read when a metric asks.
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def load_items(
     Raises
     ------
     StoreError
-        If the run lacks a test clip, has an unknown one, or two files order the classes differently.
+        If the run lacks a test clip of a class that it makes, has an unknown one, or predicts a class
+        that the sound classifier does not know.
     """
     sounds, judgements = ShardReader(sound_path), ShardReader(judgements_path)
     clips = ShardSet(list(clips_paths))
@@ -66,31 +68,33 @@ def load_items(
     for path in events_paths:
         for event in read_rows(path, Event):
             events[event.clip_id].append(event)
-    classes = _classes(sounds, judgements)
+    classes, columns = _classes(sounds, judgements)
     if unknown := sorted(set(sounds.items) - set(rows)):
         raise StoreError(f"{sound_path}: {unknown[0]} is in no table of clips; run the experiment again")
     made = set(sounds.items)
-    lost = sorted(one for one, row in rows.items() if row.split == "test" and one not in made)
+    labels = set(sounds.attributes["labels"])
+    wanted = {one for one, row in rows.items() if row.split == "test" and row.label in labels}
+    lost = sorted(wanted - made)
     if lost:
         raise StoreError(f"{sound_path}: {len(lost)} test clips are missing, first {lost[0]}; make it again")
     return [
-        _item(rows[clip_id], sounds, judgements, clips, events[clip_id], classes) for clip_id in sounds.items
+        _item(rows[clip_id], sounds, judgements, clips, events[clip_id], classes, columns)
+        for clip_id in sounds.items
     ]
 
 
-def _classes(sounds: ShardReader, judgements: ShardReader) -> tuple[str, ...]:
-    orders = [
-        tuple(reader.attributes["classes"])
-        for reader in (sounds, judgements)
-        if reader.attributes.get("classes")
-    ]
-    if not orders:
+def _classes(sounds: ShardReader, judgements: ShardReader) -> tuple[tuple[str, ...], list[int]]:
+    """Classes that the sound classifier knows, and where among them those of the system are."""
+    known = judgements.attributes.get("classes")
+    if not known:
         raise StoreError(f"{judgements.path}: does not name its classes; delete it and run again")
-    if len(set(orders)) > 1:
+    predicted = sounds.attributes.get("classes", [])
+    if foreign := sorted(set(predicted) - set(known)):
         raise StoreError(
-            f"{sounds.path} and {judgements.path} list different classes; train both on the same clips"
+            f"{sounds.path} and {judgements.path} list different classes ({foreign[0]} is in the first "
+            "only); train both on the same clips"
         )
-    return orders[0]
+    return tuple(known), [known.index(label) for label in predicted]
 
 
 def _item(
@@ -100,8 +104,14 @@ def _item(
     clips: ShardSet,
     events: Sequence[Event],
     classes: tuple[str, ...],
+    columns: list[int],
 ) -> Item:
     names = sounds.names(row.clip_id)
+    probabilities = None
+    if "probabilities" in names:
+        own = sounds.read(row.clip_id, "probabilities")
+        probabilities = np.zeros(len(classes), dtype=own.dtype)
+        probabilities[columns] = own
     attributes = sounds.item_attributes(row.clip_id)
     sources = sorted({event.source for event in events})
     return Item(
@@ -111,16 +121,20 @@ def _item(
         recording_id=row.recording_id,
         classes=classes,
         sample_rate_hz=int(attributes.get("sample_rate_hz", 44100)),
-        probabilities=sounds.read(row.clip_id, "probabilities") if "probabilities" in names else None,
+        probabilities=probabilities,
         judgement=judgements.read(row.clip_id, "probabilities") if row.clip_id in judgements else None,
         events_s=np.array(sorted(event.time_s for event in events), dtype=np.float64),
         events_source=sources[0] if len(sources) == 1 else ",".join(sources),
-        load_generated=partial(_read_wave, sounds, row.clip_id, "waveform") if "waveform" in names else None,
-        load_recorded=partial(_read_wave, clips, row.clip_id, "audio") if row.clip_id in clips else None,
+        load_generated=partial(_read, sounds, row.clip_id, "waveform") if "waveform" in names else None,
+        load_recorded=partial(_read, clips, row.clip_id, "audio") if row.clip_id in clips else None,
+        load_spectrogram=(
+            partial(_read, sounds, row.clip_id, "spectrogram") if "spectrogram" in names else None
+        ),
+        representation=sounds.attributes.get("representation", {}),
     )
 
 
-def _read_wave(shard: ShardReader | ShardSet, clip_id: str, name: str) -> Wave:
+def _read(shard: ShardReader | ShardSet, clip_id: str, name: str) -> NDArray[np.float32]:
     return np.asarray(shard.read(clip_id, name), dtype=np.float32)
 
 

@@ -33,7 +33,7 @@ class DataSpec:
     n_bins, n_audio_frames : int
         Shape of the target representation.
     sample_rate_hz : int
-        Sample rate of waveforms.
+        Sample rate of the sound that the target represents.
     duration_s : float
         Length of a clip.
     """
@@ -66,7 +66,8 @@ class Batch:
     target : Tensor or None, (batch, n_bins, n_audio_frames)
         Representation of the recorded sound; ``None`` when predicting.
     waveform : Tensor or None, (batch, n_samples)
-        Recorded sound, for systems that learn or play waveforms.
+        Recorded sound, for systems that learn or play waveforms; at the clips' sample rate, which
+        need not be the representation's.
     forced : Tensor or None, (batch,)
         Class indices that must sound whatever the pictures show; ``None`` lets the system choose.
         Systems without a class ignore it.
@@ -89,6 +90,7 @@ class Prediction:
     spectrogram : Tensor or None, (batch, n_bins, n_audio_frames)
         In the target representation.
     waveform : Tensor or None, (batch, n_samples)
+        At the clips' sample rate, as in :class:`Batch`.
     """
 
     probabilities: Tensor | None = None
@@ -112,6 +114,10 @@ class System(nn.Module, ABC):
     averages: Tensor
     trained: bool = True
     """False for systems that learn nothing."""
+    classifies: bool = True
+    """False for systems that give no class probabilities: they are asked about test clips only."""
+    needs_waveform: bool = False
+    """True for systems that learn from ``Batch.waveform``; they get none when they predict."""
 
     def __init__(self, spec: DataSpec, averages: Tensor) -> None:
         super().__init__()

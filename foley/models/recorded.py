@@ -18,6 +18,7 @@ class System(BaseSystem):
     """Plays back what was recorded; learns nothing, sees nothing."""
 
     trained = False
+    classifies = False
 
     def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
         super().__init__(spec, averages)

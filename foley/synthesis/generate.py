@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
 from numpy.typing import NDArray
 
 import foley
-from foley.features.audio import RepresentationConfig, to_magnitude
+from foley.features.audio import RepresentationConfig, resampled, to_magnitude
 from foley.models.base import Prediction
 from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
@@ -85,7 +84,7 @@ def synthesize(
     Parameters
     ----------
     config : dict
-        ``visual`` and ``synthesis`` of the experiment.
+        ``visual``, ``labels`` and ``synthesis`` of the experiment.
     representation : dict
         Settings of the representation that it learned.
     seed, base_seed : int
@@ -96,10 +95,12 @@ def synthesize(
     n_threads : int
     device : str
     sound_path : str
-        Shard to write: item ``clip_id`` with ``probabilities (n_classes,)`` where the system has
-        them; for test clips ``waveform (n_samples,)``, at the clips' rate whatever the system's, and,
-        where it has one, ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``,
-        ``sample_rate_hz``.
+        Shard to write: attributes ``labels``, the classes whose clips are in it, ``representation``,
+        and, where the system predicts classes, ``classes`` in the order of its probabilities. An item a
+        clip with ``probabilities (n_classes,)`` where the system has them; for test clips ``waveform
+        (n_samples,)``, at the clips' rate whatever the representation's, and, where the system makes
+        one, ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``, ``sample_rate_hz``.
+        Systems that predict no class have test clips only.
     """
     use_threads(n_threads)
     system, facts = load_system(model_path, facts_path, device)
@@ -110,23 +111,26 @@ def synthesize(
         visual=config["visual"],
         visual_paths=visual_paths,
         clips_paths=[] if system.trained else clips_paths,
+        labels=config["labels"],
     )
     generator = torch.Generator(device).manual_seed(
         derive_seed(base_seed, "predict", facts["experiment"], seed)
     )
     attributes = {
         "config": config,
-        "classes": list(system.spec.classes),
+        "labels": list(examples.classes),
         "experiment": facts["experiment"],
         "model_sha256": file_sha256(model_path),
         "representation": representation,
         "seeds": [base_seed, seed],
         "code": code_digest([__name__], Path(foley.__file__).parents[1]),
     }
+    if system.classifies:
+        attributes["classes"] = list(system.spec.classes)
     rate_hz = _rate_hz(clips_paths)
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
-        every = np.arange(len(examples.rows))
-        for chosen, batch in examples.batches(every, _BATCH, device):
+        asked = np.arange(len(examples.rows)) if system.classifies else examples.where("test")
+        for chosen, batch in examples.batches(asked, _BATCH, device):
             prediction = system.predict(batch, generator)
             for position, index in enumerate(chosen):
                 row = examples.rows[index]
@@ -136,14 +140,11 @@ def synthesize(
                 arrays = _arrays(prediction, position, with_sound=row.split == "test")
                 if "spectrogram" in arrays and "waveform" not in arrays:
                     phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
-                    arrays["waveform"] = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
-                if "waveform" in arrays and system.spec.sample_rate_hz != rate_hz:
-                    arrays["waveform"] = soxr.resample(
-                        arrays["waveform"], system.spec.sample_rate_hz, rate_hz, quality="HQ"
-                    )
+                    sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
+                    arrays["waveform"] = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
                 facts_of_clip = {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
                 shard.write(row.clip_id, arrays, facts_of_clip)
-    logger.info("%s: %d clips", sound_path, len(examples.rows))
+    logger.info("%s: %d clips", sound_path, len(asked))
 
 
 def _rate_hz(clips_paths: Sequence[str]) -> int:

@@ -43,6 +43,10 @@ class ExperimentConfig(BaseModel):
     system: str = Field(description="entry of ``systems`` in ``foley/registry.py``")
     visual: tuple[str, ...] = Field((), description="<backbone>/<interpolation>/<frames|spacetime>, in order")
     representation: str = Field(description="entry of ``representations``")
+    mixture: str | None = Field(
+        None, description="entry of ``mixtures``: mixed sound is learned, clean sound is what judges it"
+    )
+    labels: tuple[str, ...] = Field((), description="only these classes are learned and made; empty: all")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     model: dict[str, Any] = Field(default_factory=dict, description="settings of the system's ``Config``")
     training: TrainingConfig = TrainingConfig()
@@ -52,5 +56,6 @@ class ExperimentConfig(BaseModel):
     def trained_by(self) -> dict[str, Any]:
         """What decides the trained model, as JSON-like values: a change here retrains, no other."""
         return self.model_dump(
-            mode="json", include={"system", "visual", "representation", "model", "training"}
+            mode="json",
+            include={"system", "visual", "representation", "mixture", "labels", "model", "training"},
         )

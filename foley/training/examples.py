@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foley.errors import StoreError
+from foley.errors import ConfigError, StoreError
 from foley.models.base import Batch, DataSpec
 from foley.store.manifests import Clip, read_rows
 from foley.store.shards import ShardSet
@@ -25,7 +25,7 @@ class Examples:
     ----------
     rows : list of Clip
     classes : tuple of str
-        Labels of the data set, sorted.
+        Labels that are learned, sorted: those of the data set, or the chosen ones.
     visual : tuple of ndarray of float16, each (n_clips, n_steps, dim)
     visual_hz : tuple of float
         Steps per second of each visual feature.
@@ -100,6 +100,7 @@ def read_examples(
     visual_paths: Sequence[str],
     audio_paths: Sequence[str] = (),
     clips_paths: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> Examples:
     """Read what experiments learn from.
 
@@ -117,6 +118,8 @@ def read_examples(
         Shards of the target representation; empty when only predicting.
     clips_paths : sequence of str
         Shards of clips, where waveforms are wanted.
+    labels : sequence of str
+        Only clips of these classes; empty means all.
 
     Returns
     -------
@@ -125,10 +128,12 @@ def read_examples(
 
     Raises
     ------
+    ConfigError
+        If no clip has one of the labels.
     StoreError
         If no clip is left, or features of two clips differ in shape.
     """
-    rows = read_clips(rows_paths)
+    rows = _labelled(read_clips(rows_paths), labels)
     classes = tuple(sorted({row.label for row in rows}))
     per_feature = len(visual_paths) // len(visual) if visual else 0
     sets = [
@@ -154,6 +159,16 @@ def read_examples(
         target=None if audio is None else _stacked(audio, ids, "features"),
         waveform=None if clips is None else _stacked(clips, ids, "audio"),
     )
+
+
+def _labelled(rows: list[Clip], labels: Sequence[str]) -> list[Clip]:
+    if not labels:
+        return rows
+    known = sorted({row.label for row in rows})
+    for label in labels:
+        if label not in known:
+            raise ConfigError(f"labels: no clip is labelled {label!r}; there are {', '.join(known)}")
+    return [row for row in rows if row.label in labels]
 
 
 def _stacked(shards: ShardSet, ids: list[str], name: str) -> NDArray[Any]:

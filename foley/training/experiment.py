@@ -41,6 +41,7 @@ def train_experiment(
     base_seed: int,
     visual_paths: Sequence[str],
     audio_paths: Sequence[str],
+    clips_paths: Sequence[str] = (),
     rows_paths: Sequence[str],
     averages_path: str,
     model_path: str,
@@ -62,8 +63,10 @@ def train_experiment(
         Seed of this run, and of the configuration.
     visual_paths, audio_paths, rows_paths : sequence of str
         See :func:`foley.training.examples.read_examples`.
+    clips_paths : sequence of str
+        Shards of clips, for systems that learn from waveforms; not read for others.
     averages_path : str
-        Class averages.
+        Class averages of clean sound, whatever is learned.
     model_path, facts_path, curve_path : str
         Files to write.
     n_threads : int
@@ -76,8 +79,15 @@ def train_experiment(
     """
     started = time.monotonic()
     use_threads(n_threads)
+    if not registry.load("systems", config["system"]).System.needs_waveform:
+        clips_paths = ()
     examples = read_examples(
-        rows_paths=rows_paths, visual=config["visual"], visual_paths=visual_paths, audio_paths=audio_paths
+        rows_paths=rows_paths,
+        visual=config["visual"],
+        visual_paths=visual_paths,
+        audio_paths=audio_paths,
+        clips_paths=clips_paths,
+        labels=config["labels"],
     )
     if examples.target is None:
         raise ValueError("training needs the audio features' shards")
@@ -94,7 +104,7 @@ def train_experiment(
     system.prepare(tuple(values[indices] for values in examples.visual))
     system.to(device)
     with locked(model_path):  # a killed run may have left this very training at work
-        digest = _state_digest(config, run_seed, [*visual_paths, *audio_paths])
+        digest = _state_digest(config, run_seed, [*visual_paths, *audio_paths, *clips_paths])
         state_dir = Path(model_path).parent / f"state-{digest}"
         for stale in Path(model_path).parent.glob("state-*"):
             if stale != state_dir:
@@ -140,6 +150,8 @@ def _first_item(paths: Sequence[str]) -> str:
 
 def class_scores(system: System, examples: Examples, device: str) -> dict[str, float]:
     """Accuracy on both splits, for the training curve; empty for systems without a class output."""
+    if not system.classifies:
+        return {}
     system.eval()
     generator = torch.Generator(device).manual_seed(0)
     scores = {}

@@ -46,7 +46,7 @@ def write_run(folder: Path, *, leave_out: str = "", judged: list[str] | None = N
     with ShardWriter(paths["clips"], {}) as shard:
         for row in ROWS:
             shard.write(row.clip_id, {"audio": waves[row.clip_id]}, {"sample_rate_hz": RATE_HZ})
-    with ShardWriter(paths["sound"], {"classes": CLASSES}) as shard:
+    with ShardWriter(paths["sound"], {"classes": CLASSES, "labels": CLASSES}) as shard:
         for row in ROWS:
             if row.clip_id != leave_out:
                 arrays = {"probabilities": sure}

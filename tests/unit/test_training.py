@@ -71,7 +71,11 @@ def train(dataset: Dataset, folder: Path, experiment: ExperimentConfig = SEQUENC
 
 def make_sound(dataset: Dataset, folder: Path, experiment: ExperimentConfig) -> ShardReader:
     synthesize(
-        config={"visual": list(experiment.visual), "synthesis": SynthesisConfig().model_dump()},
+        config={
+            "visual": list(experiment.visual),
+            "labels": list(experiment.labels),
+            "synthesis": SynthesisConfig().model_dump(),
+        },
         representation=REPRESENTATION.model_dump(),
         seed=0,
         base_seed=0,
