@@ -37,6 +37,11 @@ REGISTRY: dict[str, dict[str, str]] = {
         "frame_relation": "foley.models.frame_relation",
         "recorded": "foley.models.recorded",
         "regnet": "foley.models.regnet",
+        "detect_and_play": "foley.models.detect_and_play",
+    },
+    "vocoders": {
+        "hifigan": "foley.models.vocoders.hifigan",
+        "wavenet": "foley.models.vocoders.wavenet",
     },
     "metrics": {
         "accuracy": "foley.metrics.accuracy",

@@ -29,11 +29,12 @@ GPU = 1 if CONFIG.device == "cuda" else 0
 WANTED = sorted(
     {name for entry in CONFIG.experiments.values() for name in entry["visual"]}
 )
+PICTURED = [name for name in WANTED if not name.endswith("/flow")]
 STREAMED = {
-    interpolation: [name for name in WANTED if name.split("/")[1] == interpolation]
-    for interpolation in sorted({name.split("/")[1] for name in WANTED})
+    interpolation: [name for name in PICTURED if name.split("/")[1] == interpolation]
+    for interpolation in sorted({name.split("/")[1] for name in PICTURED})
 }
-"""Visual features that experiments want, by the interpolation that they share."""
+"""Visual features of pictures that experiments want, by the interpolation that they share."""
 
 
 def claim_folder():
@@ -99,11 +100,14 @@ def asked_again(wildcards):
     return [note] if Path(note).exists() else []
 
 
-def backbone_code(wildcards):
-    network = CONFIG.backbones[wildcards.backbone]["network"]
-    return stage_code(
-        "extract_visual_features", registry.module_name("backbones", network)
-    )
+def backbone_code(rule_name):
+    """Function of the wildcards: code digest of a stage that loads an image network's module."""
+
+    def of(wildcards):
+        network = CONFIG.backbones[wildcards.backbone]["network"]
+        return stage_code(rule_name, registry.module_name("backbones", network))
+
+    return of
 
 
 def representation_code(rule_name):

@@ -71,6 +71,6 @@ rule extract_visual_features:
         config=settings("backbones", "backbone"),
         n_threads=CONFIG.threads_per_job,
         device=CONFIG.device,
-        code=backbone_code,
+        code=backbone_code("extract_visual_features"),
     script:
         "../workflow_scripts/extract_visual_features.py"

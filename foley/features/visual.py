@@ -2,14 +2,16 @@
 
 Pictures are the interpolated frames or the space-time images. They are read from a shard
 (:func:`extract_shard`) or made on the way from the raw film (:mod:`foley.features.streaming`); the
-numbers are the same. This module imports torch only when a network is built, so that reading a
-configuration stays quick.
+numbers are the same. Some networks look at maps of optical flow (:func:`extract_flow_shard`).
+
+This module imports torch only when a network is built, so that reading a configuration stays quick.
 """
 
 import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import cv2
@@ -82,7 +84,8 @@ class Backbone:
     input_px, batch_size : int
         Side of the pictures it takes, and how many at a time.
     run : callable
-        From uint8 RGB (batch_size, input_px, input_px, 3) to float32 (batch_size, dim).
+        From uint8 (batch_size, input_px, input_px, n_channels) to float32 (batch_size, dim); 3 channels
+        are RGB, 2 are optical flow.
     """
 
     dim: int
@@ -98,8 +101,8 @@ class Backbone:
 
         Parameters
         ----------
-        pictures : ndarray of uint8, shape (m, height, width, 3)
-            RGB or space-time images, any size.
+        pictures : ndarray of uint8, shape (m, height, width, n_channels)
+            RGB, space-time images or maps of optical flow, any size.
 
         Returns
         -------
@@ -122,12 +125,12 @@ def resize_pictures(pictures: Picture, size_px: int) -> Picture:
 
     Parameters
     ----------
-    pictures : ndarray of uint8, shape (m, height, width, 3)
+    pictures : ndarray of uint8, shape (m, height, width, n_channels)
     size_px : int
 
     Returns
     -------
-    ndarray of uint8, shape (m, size_px, size_px, 3)
+    ndarray of uint8, shape (m, size_px, size_px, n_channels)
     """
     height, width = pictures.shape[1:3]
     if (height, width) == (size_px, size_px):
@@ -137,7 +140,31 @@ def resize_pictures(pictures: Picture, size_px: int) -> Picture:
     return np.stack(resized).astype(np.uint8, copy=False)
 
 
-def load_backbone(config: BackboneConfig, device: str = "cpu", *, n_threads: int = 1) -> Backbone:
+def network_module(network: str, *, of_flow: bool) -> ModuleType:
+    """Module of a network, which must be one that looks at pictures, or at optical flow.
+
+    Parameters
+    ----------
+    network : str
+        Entry of ``backbones`` in the registry.
+    of_flow : bool
+
+    Raises
+    ------
+    ConfigError
+        If there is no such network, or it cannot look at that.
+    """
+    module = registry.load("backbones", network)
+    if of_flow and not hasattr(module, "build_for_flow"):
+        raise ConfigError(f"network {network} does not look at optical flow; use flow_grid or bninception")
+    if not of_flow and not hasattr(module, "build"):
+        raise ConfigError(f"network {network} looks at optical flow only; use <backbone>/<flow>/flow")
+    return module
+
+
+def load_backbone(
+    config: BackboneConfig, device: str = "cpu", *, n_threads: int = 1, bound_px: float | None = None
+) -> Backbone:
     """Build a network, load and check its weights, and prepare the engine.
 
     Parameters
@@ -148,6 +175,9 @@ def load_backbone(config: BackboneConfig, device: str = "cpu", *, n_threads: int
         ``cpu``, ``cuda`` (a GPU that no other job of Foley works on) or ``cuda:<index>``.
     n_threads : int
         Threads on the CPU. With torch this holds for the whole process.
+    bound_px : float or None
+        For a network that looks at optical flow: the motion that its maps store as 255 (see
+        :func:`foley.preprocess.optical_flow.to_bytes`). Without, it looks at pictures.
 
     Returns
     -------
@@ -156,28 +186,34 @@ def load_backbone(config: BackboneConfig, device: str = "cpu", *, n_threads: int
     Raises
     ------
     ConfigError
-        If weights are missing or wrong, the engine is not installed, or it cannot run on `device`
-        or in the precision.
+        If weights are missing or wrong, the network does not look at such pictures, the engine is not
+        installed, or it cannot run on `device` or in the precision.
     """
     from foley.features.engines import batching, by_torch
     from foley.features.engines.devices import device_for_job
 
-    module = registry.load("backbones", config.network)
+    module = network_module(config.network, of_flow=bound_px is not None)
     engine = _engine(config, device)
     place = device_for_job(device)
-    network = module.build(config)
+    network = module.build(config) if bound_px is None else module.build_for_flow(config, bound_px)
+    n_channels = 3 if bound_px is None else 2
     if engine == "openvino":
         from foley.features.engines import by_openvino
 
         precision = by_openvino.best_precision() if config.precision == "auto" else config.precision
         with_batch = by_openvino.prepare(
-            network, side_px=config.input_px, precision=precision, n_threads=n_threads
+            network,
+            side_px=config.input_px,
+            n_channels=n_channels,
+            precision=precision,
+            n_threads=n_threads,
         )
     else:
         precision = by_torch.best_precision(place) if config.precision == "auto" else config.precision
         with_batch = by_torch.prepare(
             network,
             side_px=config.input_px,
+            n_channels=n_channels,
             precision=precision,
             device=place,
             n_threads=n_threads,
@@ -186,8 +222,9 @@ def load_backbone(config: BackboneConfig, device: str = "cpu", *, n_threads: int
     if config.first_frame:
         batch_size = 1  # a clip has one such picture: a larger batch would be padding
     elif config.batch_size == "auto":
-        most = batching.largest_batch(network, config.input_px, place)
-        batch_size = batching.find_batch_size(batching.speed_of(with_batch, config.input_px), most)
+        shape = (config.input_px, config.input_px, n_channels)
+        most = batching.largest_batch(network, shape, place)
+        batch_size = batching.find_batch_size(batching.speed_of(with_batch, shape), most)
         logger.info("%s on %s: batches of %d", config.network, place, batch_size)
     else:
         batch_size = config.batch_size
@@ -266,7 +303,11 @@ def rows_wanted(
 
 
 def shard_attributes(
-    kind: Kind, config: BackboneConfig, backbone: Backbone, pictures: dict[str, Any], module: str
+    kind: Kind | Literal["flow"],
+    config: BackboneConfig,
+    backbone: Backbone,
+    pictures: dict[str, Any],
+    module: str,
 ) -> dict[str, Any]:
     """How a feature shard is made: by the code of `module`, from pictures made as `pictures` says."""
     root = Path(foley.__file__).parents[1]
@@ -333,5 +374,74 @@ def extract_shard(
         return arrays, reader.item_attributes(clip_id)
 
     attributes = shard_attributes(kind, config, backbone, pictures, __name__)
+    write_shard(features_path, attributes, reader.items, make)
+    logger.info("%s: %d clips, engine %s", features_path, len(reader.items), backbone.engine)
+
+
+def flow_features(
+    maps: NDArray[np.uint8], config: BackboneConfig, backbone: Backbone
+) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+    """Features of a clip's optical flow, one for each of its pictures.
+
+    Parameters
+    ----------
+    maps : ndarray of uint8, shape (n - 1, 2, height, width)
+        Flow from each of n pictures to the next.
+    config : BackboneConfig
+        Which of the pictures.
+    backbone : Backbone
+        Looks at flow.
+
+    Returns
+    -------
+    features : ndarray of float16, shape (m, dim)
+        From the last picture nothing moves on: its feature is zero, as REGNET's loader fills it up.
+    frame_index : ndarray of int64, shape (m,)
+        Pictures that they stand for.
+    """
+    frame_index = feature_frames(len(maps) + 1, config)
+    features = np.zeros((len(frame_index), backbone.dim), dtype=np.float16)
+    moving = frame_index[frame_index < len(maps)]
+    features[: len(moving)] = backbone(maps[moving].transpose(0, 2, 3, 1))
+    return features, frame_index
+
+
+def extract_flow_shard(
+    *,
+    flow_path: str | Path,
+    config: BackboneConfig,
+    features_path: str | Path,
+    n_threads: int = 1,
+    device: str = "cpu",
+) -> None:
+    """Compute the features of every clip of a shard of optical flow.
+
+    Parameters
+    ----------
+    flow_path : path
+        Shard of :func:`foley.preprocess.optical_flow.compute_shard`.
+    config, features_path, n_threads, device
+        As for :func:`extract_shard`; there are as many features as of pictures of the flow's rate.
+
+    Raises
+    ------
+    ConfigError
+        See :func:`load_backbone`.
+    """
+    reader = ShardReader(flow_path)
+    made_as = reader.attributes["config"]
+    backbone = load_backbone(config, device, n_threads=n_threads, bound_px=made_as["bound_px"])
+
+    def make(clip_id: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        features, frame_index = flow_features(reader.read(clip_id, "flow"), config, backbone)
+        arrays: dict[str, NDArray[Any]] = {
+            "features": features,
+            "timestamps_s": frame_index / made_as["fps"],
+            "frame_index": frame_index,
+        }
+        return arrays, reader.item_attributes(clip_id)
+
+    pictures = {"made_with": reader.attributes, "sha256": file_sha256(flow_path)}
+    attributes = shard_attributes("flow", config, backbone, pictures, __name__)
     write_shard(features_path, attributes, reader.items, make)
     logger.info("%s: %d clips, engine %s", features_path, len(reader.items), backbone.engine)

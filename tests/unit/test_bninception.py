@@ -70,7 +70,7 @@ def test_published_weights_are_taken_whole_and_pictures_go_in_as_bgr(
 
 def test_flow_goes_through_the_mean_kernel(weights: tuple[Path, dict[str, torch.Tensor]]) -> None:
     path, state = weights
-    network = bninception.build_for_flow(config(path))
+    network = bninception.build_for_flow(config(path), 20.0)
     kernel = network.trunk[0][0].weight
     assert kernel.shape == (64, 2, 7, 7)
     for channel in range(2):

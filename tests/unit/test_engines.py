@@ -154,12 +154,12 @@ def test_batches_grow_while_they_pay_and_fit():
 
 def test_memory_bounds_the_batch(monkeypatch):
     network = small_network()
-    each = batching.activation_bytes(network, 32)
+    each = batching.activation_bytes(network, (32, 32, 3))
     assert each == 4 * 32 * 32 * (16 + 16 + 16 + 24 + 24 + 24 + 32 + 32)
     monkeypatch.setattr(batching, "free_bytes", lambda device: 40 * each)
-    assert batching.largest_batch(network, 32, "cpu") == 10
+    assert batching.largest_batch(network, (32, 32, 3), "cpu") == 10
     monkeypatch.setattr(batching, "free_bytes", lambda device: 0)
-    assert batching.largest_batch(network, 32, "cpu") == 1
+    assert batching.largest_batch(network, (32, 32, 3), "cpu") == 1
 
 
 def test_an_automatic_batch_gives_the_features_of_a_fixed_one():

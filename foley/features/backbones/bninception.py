@@ -120,8 +120,10 @@ def build(config: "BackboneConfig") -> nn.Module:
     return PooledNetwork(network, MEAN, SPREAD, reverse_channels=True).eval()
 
 
-def build_for_flow(config: "BackboneConfig") -> nn.Module:
+def build_for_flow(config: "BackboneConfig", bound_px: float) -> nn.Module:
     """Build the network for optical flow, uint8 (batch, h, w, 2) with 128 for no motion.
+
+    It takes the maps as they are stored: `bound_px`, the motion at 255, is not looked at.
 
     Its first kernel is the mean of the picture network's over the colours, for both directions: no
     weights that were trained on flow are used (REGNET, ``wrapper.py`` and ``extract_feature.py``).

@@ -1,8 +1,8 @@
 """Engines that run an image network: PyTorch (any device) and OpenVINO (CPU).
 
 An engine takes a network of :mod:`foley.features.backbones` and gives a function of the batch size:
-``prepare(network, ...)(batch_size)`` is a :data:`Run`, from uint8 RGB (batch_size, px, px, 3) to
-float32 (batch_size, dim).
+``prepare(network, ...)(batch_size)`` is a :data:`Run`, from uint8 (batch_size, px, px, n_channels)
+to float32 (batch_size, dim): 3 channels are RGB, 2 are optical flow.
 """
 
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,13 @@ def find_batch_size(pictures_per_s: Callable[[int], float | None], most: int) ->
     return best
 
 
-def speed_of(prepare: Callable[[int], Run], side_px: int) -> Callable[[int], float | None]:
-    """Speed of an engine as a function of the batch size, measured when called."""
+def speed_of(prepare: Callable[[int], Run], shape: tuple[int, int, int]) -> Callable[[int], float | None]:
+    """Speed of an engine on pictures (height, width, channels) by the batch size, measured when called."""
 
     def pictures_per_s(size: int) -> float | None:
         try:
             run = prepare(size)
-            pictures = np.full((size, side_px, side_px, 3), 127, dtype=np.uint8)
+            pictures = np.full((size, *shape), 127, dtype=np.uint8)
             run(pictures)
             best_s = np.inf
             for _ in range(2):
@@ -70,13 +71,13 @@ def speed_of(prepare: Callable[[int], Run], side_px: int) -> Callable[[int], flo
     return pictures_per_s
 
 
-def largest_batch(network: torch.nn.Module, side_px: int, device: str) -> int:
+def largest_batch(network: torch.nn.Module, shape: tuple[int, int, int], device: str) -> int:
     """Batch size whose activations fit into a quarter of the free memory, if none were ever freed."""
-    each = activation_bytes(network, side_px)
+    each = activation_bytes(network, shape)
     return int(np.clip(_SHARE_OF_MEMORY * free_bytes(device) // each, 1, _MOST))
 
 
-def activation_bytes(network: torch.nn.Module, side_px: int) -> int:
+def activation_bytes(network: torch.nn.Module, shape: tuple[int, int, int]) -> int:
     """Float32 bytes of everything that the network's layers put out for one picture."""
     sizes: list[int] = []
 
@@ -86,9 +87,9 @@ def activation_bytes(network: torch.nn.Module, side_px: int) -> int:
     leaves = [module for module in network.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(note) for module in leaves]
     try:
-        place = next(network.parameters()).device
+        place = next(chain(network.parameters(), network.buffers())).device
         with torch.inference_mode():
-            network(torch.zeros((1, side_px, side_px, 3), dtype=torch.uint8, device=place))
+            network(torch.zeros((1, *shape), dtype=torch.uint8, device=place))
     finally:
         for hook in hooks:
             hook.remove()

@@ -28,6 +28,7 @@ def prepare(
     side_px: int,
     precision: Precision,
     device: str,
+    n_channels: int = 3,
     n_threads: int = 1,
     compiled: bool = False,
 ) -> Callable[[int], Run]:
@@ -36,9 +37,9 @@ def prepare(
     Parameters
     ----------
     network : nn.Module
-        From uint8 RGB (batch, px, px, 3) to (batch, dim), with its convolutions in ``trunk``.
-    side_px : int
-        Side of the pictures.
+        From uint8 (batch, px, px, n_channels) to (batch, dim), with its convolutions in ``trunk``.
+    side_px, n_channels : int
+        Of the pictures: RGB has 3 channels, optical flow 2.
     precision : str
         What convolutions compute in; the mean over the picture is always float32.
     device : str
@@ -63,13 +64,13 @@ def prepare(
     if device == "cpu":
         torch.set_num_threads(n_threads)
     with torch.inference_mode():
-        network = fold_batch_norms(network, side_px)
+        network = fold_batch_norms(network, side_px, n_channels)
         network = network.to(device)
         network.get_submodule("trunk").to(dtype=_DTYPES[precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward: Forward = _compile(network, device) if compiled else network
 
     def with_batch(batch_size: int) -> Run:
-        shape = (batch_size, side_px, side_px, 3)
+        shape = (batch_size, side_px, side_px, n_channels)
         call = forward if device == "cpu" or compiled else _captured(network, shape, device)
 
         def run(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -89,7 +90,7 @@ def best_precision(device: str) -> Precision:
     return "bfloat16" if torch.cpu.get_capabilities().get("amx_bf16") else "float32"
 
 
-def fold_batch_norms(network: nn.Module, side_px: int) -> nn.Module:
+def fold_batch_norms(network: nn.Module, side_px: int, n_channels: int = 3) -> nn.Module:
     """Fold each batch normalisation into the convolution whose output it takes.
 
     Pairs are found by running one picture: a convolution's output that is, as an object, the input
@@ -99,8 +100,8 @@ def fold_batch_norms(network: nn.Module, side_px: int) -> nn.Module:
     ----------
     network : nn.Module
         In evaluation mode.
-    side_px : int
-        Side of the picture to try.
+    side_px, n_channels : int
+        Of the picture to try.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def fold_batch_norms(network: nn.Module, side_px: int) -> nn.Module:
         elif isinstance(module, nn.BatchNorm2d):
             hooks.append(module.register_forward_pre_hook(before))
     with torch.inference_mode():
-        folded(torch.zeros((1, side_px, side_px, 3), dtype=torch.uint8))
+        folded(torch.zeros((1, side_px, side_px, n_channels), dtype=torch.uint8))
     for hook in hooks:
         hook.remove()
     names = {module: name for name, module in folded.named_modules()}
