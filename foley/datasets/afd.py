@@ -17,11 +17,10 @@ from foley.datasets.films import (
     slug,
 )
 from foley.datasets.info import DatasetInfo, NeededFile, missing
-from foley.datasets.segments import read_table
+from foley.datasets.segments import read_table, web_source
 from foley.errors import FoleyError
 from foley.media.ffmpeg import shown
 from foley.store.manifests import Event, Medium, Source
-from foley.store.shards import shard_of
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "break": ("break", "breaking"),
@@ -157,18 +156,15 @@ def read_list(path: Path, settings: Settings, n_shards: int) -> list[Source]:
         if row.get("split", "") not in ("", "train", "test"):
             raise FoleyError(f"{where}: split {row['split']!r} is neither train nor test; correct it")
         film = hashlib.sha256(address.encode()).hexdigest()[:12]
-        part = "" if start_s is None and end_s is None else f"_{round(1000 * (start_s or 0.0))}"
-        recording_id = f"{label}_{film}{part}"
         sources.append(
-            Source(
-                recording_id=recording_id,
-                label=label,
-                shard=shard_of(recording_id, n_shards),
-                origin="url",
-                location=address,
-                start_s=start_s,
-                end_s=end_s,
-                group=slug(row["group"]) if row.get("group") else film,
+            web_source(
+                label,
+                film,
+                start_s,
+                end_s,
+                address=address,
+                n_shards=n_shards,
+                group=slug(row["group"]) if row.get("group") else "",
                 split=row.get("split", ""),
                 licence=settings.licence,
             )

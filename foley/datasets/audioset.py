@@ -148,7 +148,8 @@ def _sources(root: Path, lists: tuple[str, ...], subset: Subset, n_shards: int) 
                 yield web_source(
                     label,
                     segment.video_id,
-                    (segment.start_s, segment.end_s),
+                    segment.start_s,
+                    segment.end_s,
                     address=youtube_address(segment.video_id),
                     n_shards=n_shards,
                     split=_SPLITS[name],

@@ -366,11 +366,13 @@ class Subset:
 
 def web_source(
     label: str,
-    video_id: str,
-    section_s: tuple[float, float] | None,
+    film: str,
+    start_s: float | None,
+    end_s: float | None,
     *,
     address: str,
     n_shards: int,
+    group: str = "",
     split: str,
     licence: str,
 ) -> Source:
@@ -380,22 +382,23 @@ def web_source(
     ----------
     label : str
         Already safe.
-    video_id : str
-        Names the recording and its group: two parts of one film never fall into two splits.
-    section_s : (float, float) or None
-        Start and end; None takes the whole film.
+    film : str
+        Names the recording, for example YouTube's id.
+    start_s, end_s : float or None
+        The part of it; None begins at its start and ends at its end.
     address : str
         Where to fetch it.
     n_shards : int
+    group : str
+        By default the film: two parts of it never fall into two splits.
     split, licence : str
 
     Returns
     -------
     Source
     """
-    start_s, end_s = section_s if section_s is not None else (None, None)
-    part = "" if start_s is None else f"_{round(1000 * start_s)}"
-    recording_id = f"{label}_{video_id}{part}"
+    part = "" if start_s is None and end_s is None else f"_{round(1000 * (start_s or 0.0))}"
+    recording_id = f"{label}_{film}{part}"
     return Source(
         recording_id=recording_id,
         label=label,
@@ -404,7 +407,7 @@ def web_source(
         location=address,
         start_s=start_s,
         end_s=end_s,
-        group=video_id,
+        group=group or film,
         split=split,
         licence=licence,
     )

@@ -217,10 +217,12 @@ def _sources(
         label = subset.label(keys, "")
         if label is not None:
             masked = len(video_id) == _MASKED_LENGTH
+            start_s, end_s = section_s or (None, None)
             yield web_source(
                 label,
                 video_id,
-                section_s,
+                start_s,
+                end_s,
                 address=_lookup_address(settings, video_id) if masked else youtube_address(video_id),
                 n_shards=n_shards,
                 split="",

@@ -147,7 +147,8 @@ def test_what_a_parser_accepts_fits_into_a_manifest(tmp_path: Path, name: str, c
             source = segments.web_source(
                 "rain",
                 row.video_id,
-                (row.start_s, row.end_s),
+                row.start_s,
+                row.end_s,
                 address=segments.youtube_address(row.video_id),
                 n_shards=3,
                 split="",
