@@ -20,6 +20,7 @@ include: "rules/flow.smk"
 include: "rules/features.smk"
 include: "rules/train.smk"
 include: "rules/make.smk"
+include: "rules/probe.smk"
 include: "rules/judge.smk"
 
 

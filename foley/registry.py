@@ -51,6 +51,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "retrieval": "foley.metrics.retrieval",
         "sync": "foley.metrics.sync",
         "envelope": "foley.metrics.envelope",
+        "l2": "foley.metrics.l2",
         "alignment": "foley.metrics.alignment",
     },
     "tables": {

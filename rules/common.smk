@@ -185,8 +185,60 @@ def metric_files():
     return [
         f"results/{DATASET}/experiments/{name}/seed{seed}/metrics/{metric}.json"
         for name, seed in RUNS
-        for metric in CONFIG.experiments[name]["metrics"] or CONFIG.metrics
+        for metric in metrics_of(name)
     ]
+
+
+def metrics_of(experiment):
+    """Metrics of an experiment, its probes among them."""
+    entry = CONFIG.experiments[experiment]
+    probed = ["regulariser"] if any(entry["probes"].values()) else []
+    return [*(entry["metrics"] or CONFIG.metrics), *probed]
+
+
+def compared_files(name):
+    """Function of the wildcards: one file of every run that a run is compared with.
+
+    These are runs of the same seed; an experiment without that seed is left out.
+    """
+
+    def of(wildcards):
+        others = CONFIG.experiments[wildcards.experiment]["probes"]["compare"]
+        return [
+            f"results/{wildcards.dataset}/experiments/{other}/seed{wildcards.seed}/{name}"
+            for other in others
+            if (other, int(wildcards.seed)) in RUNS
+        ]
+
+    return of
+
+
+def clean_audio_file(wildcards):
+    """Audio features of the clips' own sound, whatever an experiment learns."""
+    name = CONFIG.experiments[wildcards.experiment]["representation"]
+    return f"results/{wildcards.dataset}/features/audio/{name}.h5"
+
+
+def probed_mixtures(wildcards):
+    """Mixtures that an experiment's probes hear."""
+    own = CONFIG.experiments[wildcards.experiment]
+    others = (CONFIG.experiments[name] for name in own["probes"]["compare"])
+    learned = {entry["mixture"] for entry in (own, *others)} - {None}
+    return sorted(learned | set(own["probes"]["mix_in"]))
+
+
+def probed_mixture_files(wildcards):
+    """Features of the mixtures that an experiment's probes hear."""
+    name = CONFIG.experiments[wildcards.experiment]["representation"]
+    return [
+        f"results/{wildcards.dataset}/features/mixed/{mixture}/{name}.h5"
+        for mixture in probed_mixtures(wildcards)
+    ]
+
+
+def probe_settings(wildcards):
+    """What an experiment's probes ask."""
+    return CONFIG.experiments[wildcards.experiment]["probes"]
 
 
 def run_files(name):

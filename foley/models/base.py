@@ -133,6 +133,17 @@ class System(nn.Module, ABC):
             One entry a visual feature.
         """
 
+    def listen(self, features: tuple[NDArray[np.float16], ...], waveforms: NDArray[np.float32]) -> None:
+        """Hear all training clips once, after :meth:`prepare`, where :attr:`needs_waveform`.
+
+        Parameters
+        ----------
+        features : tuple of ndarray, each (n_clips, n_visual_steps, dim)
+            One entry a visual feature.
+        waveforms : ndarray of float32, (n_clips, n_samples)
+            At the clips' sample rate.
+        """
+
     def optimisers(self, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:
         """Make the optimisers; Adam on everything by default."""
         parameters = [p for p in self.parameters() if p.requires_grad]

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from foley.synthesis.config import SynthesisConfig
+from foley.synthesis.probe_config import ProbeConfig
 
 
 class TrainingConfig(BaseModel):
@@ -21,6 +22,9 @@ class TrainingConfig(BaseModel):
     constant_epochs: int = Field(100, ge=1, description="epochs before a linear_after begins to fall")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
     clip_norm: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
+    shared_start: bool = Field(
+        False, description="draw the first weights from the seed alone, not from the experiment's name too"
+    )
     save_every: int = Field(10, ge=1, description="epochs between two states that a killed run resumes from")
     score_every: int = Field(5, ge=1, description="epochs between two scores for the curve")
 
@@ -52,6 +56,7 @@ class ExperimentConfig(BaseModel):
     training: TrainingConfig = TrainingConfig()
     synthesis: SynthesisConfig = SynthesisConfig()
     metrics: tuple[str, ...] = Field((), description="metrics to score; empty means all")
+    probes: ProbeConfig = ProbeConfig()
 
     def trained_by(self) -> dict[str, Any]:
         """What decides the trained model, as JSON-like values: a change here retrains, no other."""

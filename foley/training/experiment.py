@@ -99,9 +99,14 @@ def train_experiment(
     averages = ShardReader(averages_path)
     stacked = np.stack([averages.read(label, "average") for label in examples.classes])
     run_seed = derive_seed(base_seed, experiment, seed)
-    system = build_system(config["system"], config["model"], spec, torch.from_numpy(stacked), run_seed)
+    training = TrainingConfig(**config["training"])
+    start_seed = derive_seed(base_seed, "start", seed) if training.shared_start else run_seed
+    system = build_system(config["system"], config["model"], spec, torch.from_numpy(stacked), start_seed)
     indices = examples.where("train")
-    system.prepare(tuple(values[indices] for values in examples.visual))
+    features = tuple(values[indices] for values in examples.visual)
+    system.prepare(features)
+    if examples.waveform is not None:
+        system.listen(features, examples.waveform[indices])
     system.to(device)
     with locked(model_path):  # a killed run may have left this very training at work
         digest = _state_digest(config, run_seed, [*visual_paths, *audio_paths, *clips_paths])
@@ -114,7 +119,7 @@ def train_experiment(
             curve = train(
                 system,
                 examples,
-                TrainingConfig(**config["training"]),
+                training,
                 seed=run_seed,
                 device=device,
                 state_dir=state_dir,
