@@ -20,12 +20,12 @@ from foley.datasets.duplicates import DuplicateConfig
 from foley.datasets.splits import SplitConfig
 from foley.errors import ConfigError
 from foley.features.audio import RepresentationConfig
-from foley.features.visual import BackboneConfig, frames_looked_at
+from foley.features.visual import BackboneConfig, frames_looked_at, network_module
 from foley.preprocess.clipping import ClipConfig
 from foley.preprocess.denoise import DenoiseConfig
+from foley.preprocess.flow_config import FlowConfig
 from foley.preprocess.interpolation import InterpolationConfig, kept_frames, target_times
 from foley.preprocess.mixing import MixtureConfig
-from foley.preprocess.optical_flow import FlowConfig
 from foley.preprocess.spacetime import SpacetimeConfig
 from foley.report.config import ReportConfig
 from foley.training.config import ExperimentConfig
@@ -120,23 +120,60 @@ class Config(_Block):
                 f"{where}.representation: no representation is called {experiment.representation!r}"
             )
         self._mixture_fits(where, experiment)
+        self._probes_fit(where, experiment)
         for metric in experiment.metrics:
             if metric not in self.metrics:
                 raise ValueError(f"{where}.metrics: {metric!r} is not configured under metrics")
         for feature in experiment.visual:
-            parts = feature.split("/")
-            if (
-                len(parts) != 3
-                or parts[0] not in self.backbones
-                or parts[1] not in self.interpolations
-                or parts[2] not in ("frames", "spacetime")
-            ):
-                raise ValueError(
-                    f"{where}.visual: {feature!r} is not <backbone>/<interpolation>/<frames|spacetime> "
-                    "of configured names"
-                )
-            if not self.picture.stream:
-                self._pictures_are_stored(where, *parts)
+            self._feature_fits(where, feature)
+
+    def _feature_fits(self, where: str, feature: str) -> None:
+        """Refuse a visual feature whose parts are not there or do not go together."""
+        backbone, source, kind = [*feature.split("/"), "", ""][:3]
+        of_flow = kind == "flow"
+        if (
+            feature.count("/") != 2
+            or backbone not in self.backbones
+            or source not in (self.flows if of_flow else self.interpolations)
+            or kind not in ("frames", "spacetime", "flow")
+        ):
+            raise ValueError(
+                f"{where}.visual: {feature!r} is not <backbone>/<interpolation>/<frames|spacetime> or "
+                "<backbone>/<flow>/flow of configured names"
+            )
+        try:
+            network_module(self.backbones[backbone].network, of_flow=of_flow)
+        except ConfigError as error:
+            raise ValueError(f"{where}.visual: {feature!r}: {error}") from error
+        if of_flow and len(target_times(self.clips.duration_s, self.flows[source].fps)) < 2:
+            raise ValueError(
+                f"{where}.visual: {feature!r} has fewer than two pictures; raise flows.{source}.fps"
+            )
+        if not of_flow and not self.picture.stream:
+            self._pictures_are_stored(where, backbone, source, kind)
+
+    def _probes_fit(self, where: str, experiment: ExperimentConfig) -> None:
+        """Refuse probes of what is not there, or cannot be laid beside this experiment."""
+        probes = experiment.probes
+        if probes.asked and experiment.system != "regnet":
+            raise ValueError(f"{where}.probes: they ask REGNET's regulariser; {experiment.system} has none")
+        if probes.alone and experiment.mixture is None:
+            raise ValueError(f"{where}.probes.alone: needs a mixture, whose parts are told apart")
+        for name in probes.mix_in:
+            if name not in self.mixtures:
+                raise ValueError(f"{where}.probes.mix_in: no mixture is called {name!r}")
+            for label in experiment.labels:
+                if not self.mixtures[name].covers(label):
+                    raise ValueError(
+                        f"{where}.probes.mix_in: mixtures.{name} is not laid over clips of {label!r}"
+                    )
+        for name in probes.compare:
+            other = self.experiments.get(name)
+            if other is None:
+                raise ValueError(f"{where}.probes.compare: no experiment is called {name!r}")
+            same = ("system", "visual", "representation")
+            if any(getattr(other, key) != getattr(experiment, key) for key in same):
+                raise ValueError(f"{where}.probes.compare: {name} differs in {', '.join(same)}")
 
     def _mixture_fits(self, where: str, experiment: ExperimentConfig) -> None:
         """Refuse an experiment on mixed sound that would be asked about classes it never heard."""
@@ -185,12 +222,15 @@ class Config(_Block):
         """Settings of the stages that make what an experiment sees and learns, as JSON-like values."""
         entry = self.experiments[experiment]
         parts = [name.split("/") for name in entry.visual]
+        seen = {source for _, source, kind in parts if kind != "flow"}
+        moved = {source for _, source, kind in parts if kind == "flow"}
         return {
             "clip_duration_s": self.clips.duration_s,
             "size_px": self.picture.size_px,
             "spacetime": self.spacetime.model_dump(mode="json"),
             "backbones": {b: self.backbones[b].model_dump(mode="json") for b, _, _ in parts},
-            "interpolations": {i: self.interpolations[i].model_dump(mode="json") for _, i, _ in parts},
+            "interpolations": {i: self.interpolations[i].model_dump(mode="json") for i in sorted(seen)},
+            "flows": {f: self.flows[f].model_dump(mode="json") for f in sorted(moved)},
             "representation": self.representations[entry.representation].model_dump(mode="json"),
             "synthesis": entry.synthesis.model_dump(mode="json"),
         }

@@ -33,6 +33,13 @@ def test_every_overlay_fits(name: str) -> None:
         (("dataset",), "vegaz", "dataset: 'vegaz' is not one of"),
         (("datasets", "procedural", "settings", "recordings_per_clas"), 3, "recordings_per_clas"),
         (("experiments", "frame_sequence", "visual"), ["resnet/flow/spacetime"], "frame_sequence.visual"),
+        (("experiments", "frame_sequence", "visual"), ["lite0/grid/flow"], r"<backbone>/<flow>/flow of conf"),
+        (
+            ("experiments", "frame_sequence", "visual"),
+            ["lite0/dis/flow"],
+            "lite0 does not look at optical flow",
+        ),
+        (("experiments", "frame_sequence", "visual"), ["grid/flow/frames"], "looks at optical flow only"),
         (("experiments", "frame_sequence", "model", "hiden"), 3, "hiden: there is no such key"),
         (("experiments", "frame_sequence", "system"), "fram_sequence", "no systems entry is called"),
         (("metrics", "synk"), {}, "no metrics entry is called 'synk'"),
@@ -75,3 +82,22 @@ def test_the_workflow_stops_before_planning(workflow_copy: Callable[[], Path], t
     assert process.returncode != 0
     assert "clips.duratoin_s: there is no such key" in text
     assert not (tmp_path / "results").exists()
+
+
+def test_the_pipeline_of_an_experiment_holds_the_flow_that_it_looks_at() -> None:
+    values = with_change(
+        "experiments", "frame_sequence", "visual", value=["lite0/flow/frames", "grid/dis/flow"]
+    )
+    config = configuration.parse(values)
+    pipeline = config.pipeline("frame_sequence")
+    assert pipeline["flows"] == {"dis": config.flows["dis"].model_dump(mode="json")}
+    assert set(pipeline["interpolations"]) == {"flow"}
+    assert set(pipeline["backbones"]) == {"lite0", "grid"}
+    assert config.pipeline("frame_relation")["flows"] == {}
+
+
+def test_flow_of_a_single_picture_is_refused() -> None:
+    values = with_change("experiments", "frame_sequence", "visual", value=["grid/dis/flow"])
+    values = configuration.merge(values, {"flows": {"dis": {"fps": 0.4}}})
+    with pytest.raises(ConfigError, match=r"fewer than two pictures; raise flows\.dis\.fps"):
+        configuration.parse(values)
