@@ -5,7 +5,6 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from foley.errors import FoleyError
 from foley.models.base import System
 from foley.seeds import derive_seed
-from foley.store.files import atomic_path
+from foley.training.checkpoint import Stateful, load_state, save_state
 from foley.training.config import TrainingConfig
 from foley.training.examples import Examples
 
@@ -63,7 +62,12 @@ def train(
     """
     indices = examples.where("train")
     optimisers = system.optimisers(config.lr, config.weight_decay)
-    curve = _resume(system, optimisers, state_dir, device)
+    state, curve = load_state(state_dir, device)
+    if curve:
+        system.load_state_dict(state["system"])
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(state[name])
+        logger.info("resumed after epoch %d", len(curve))
     for epoch in range(len(curve), config.epochs):
         lr = learning_rate(config, epoch)
         for optimiser in optimisers.values():
@@ -87,7 +91,8 @@ def train(
         curve.append(line)
         logger.info("%s", json.dumps(line))
         if (epoch + 1) % config.save_every == 0 or epoch + 1 == config.epochs:
-            _save(system, optimisers, curve, state_dir)
+            parts: dict[str, Stateful] = {"system": system, **optimisers}
+            save_state(state_dir, parts, curve)
     return curve
 
 
@@ -109,35 +114,3 @@ def learning_rate(config: TrainingConfig, epoch: int) -> float:
         return config.lr * 0.5 * (1 + math.cos(math.pi * epoch / config.epochs))
     n_fallen = max(0, epoch + 2 - config.constant_epochs)
     return config.lr * (1 - n_fallen / (config.epochs - config.constant_epochs + 1))
-
-
-def _save(
-    system: System, optimisers: dict[str, torch.optim.Optimizer], curve: list[dict[str, Any]], state_dir: Path
-) -> None:
-    state = {
-        "system": system.state_dict(),
-        "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
-        "curve": json.dumps(curve),
-    }
-    with atomic_path(state_dir / "state.pt") as temporary:
-        torch.save(state, temporary)
-
-
-def _resume(
-    system: System, optimisers: dict[str, torch.optim.Optimizer], state_dir: Path, device: str
-) -> list[dict[str, Any]]:
-    """Load the last state, if there is one; give the curve so far."""
-    path = state_dir / "state.pt"
-    if not path.is_file():
-        return []
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, OSError, ValueError, EOFError, UnpicklingError) as error:
-        logger.warning("%s: is damaged (%s); training starts from the beginning", path, error)
-        return []
-    system.load_state_dict(state["system"])
-    for name, optimiser in optimisers.items():
-        optimiser.load_state_dict(state["optimisers"][name])
-    curve: list[dict[str, Any]] = json.loads(state["curve"])
-    logger.info("resumed after epoch %d", len(curve))
-    return curve

@@ -59,7 +59,7 @@ def test_an_inverted_spectrogram_has_the_same_bands() -> None:
         magnitude = mel.to_magnitude(features, SHORT)
         assert magnitude.shape == (513, SHORT.n_stft_frames)
         assert (magnitude >= 0).all()
-        bands = mel._bands(SHORT) @ magnitude[:, : SHORT.n_steps]
+        bands = mel.filters(SHORT) @ magnitude[:, : SHORT.n_steps]
         again = np.clip((20 * np.log10(np.maximum(bands, 1e-5)) - 20 + 100) / 100, 0, 1)
         audible = features > 0.3
         assert np.abs(again - features)[audible].mean() < 0.01

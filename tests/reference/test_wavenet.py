@@ -8,6 +8,7 @@ from scipy.stats import logistic
 
 from foley.models.layers import logistic_mixture
 from foley.models.vocoders import wavenet
+from foley.models.vocoders.base import without_norms
 
 SMALL = wavenet.Config(
     n_mels=5,
@@ -50,7 +51,7 @@ def test_sample_by_sample_gives_what_all_at_once_gives() -> None:
     network = make().eval()
     samples, mel = example()
     at_once = network(samples, mel)
-    network = wavenet.without_norms(network)
+    network = without_norms(network)
     torch.testing.assert_close(network(samples, mel), at_once, rtol=0, atol=1e-5)
     stepper = wavenet.Stepper(network, mel)
     before = torch.cat([torch.zeros(2, 1), samples[:, :-1]], dim=1)
@@ -73,7 +74,7 @@ def test_an_output_sees_its_receptive_field_and_nothing_to_come() -> None:
 
 
 def test_generation_is_drawn_from_the_seed_and_has_the_length_of_the_spectrogram() -> None:
-    network = wavenet.without_norms(make().eval())
+    network = without_norms(make().eval())
     _, mel = example(4)
     first, again, other = (wavenet.generate(network, mel, drawn(seed)) for seed in (1, 1, 2))
     assert first.shape == (2, 4 * SMALL.hop_length)

@@ -75,7 +75,7 @@ def represent(waveform: NDArray[Any], config: Config) -> NDArray[np.float32]:
         If the waveform is not as long as the settings say.
     """
     magnitude = stft_magnitude(waveform, config) * np.float32(full_scale(config))
-    bands = _bands(config) @ magnitude
+    bands = filters(config) @ magnitude
     decibels = 20 * np.log10(np.maximum(bands, config.floor)) - _REFERENCE_DB
     scaled = np.clip((decibels + _RANGE_DB) / _RANGE_DB, 0.0, 1.0)
     return np.ascontiguousarray(scaled[:, : config.n_steps], dtype=np.float32)
@@ -108,7 +108,7 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
     scaled = np.clip(np.asarray(features, dtype=np.float32), 0.0, 1.0)
     bands = 10 ** ((scaled * _RANGE_DB - _RANGE_DB + _REFERENCE_DB) / 20)
     bands = np.where(scaled > 0, bands, 0.0).astype(np.float32)
-    matrix = _bands(config)
+    matrix = filters(config)
     target = matrix.T @ bands
     squared = matrix.T @ matrix
     found = target.copy()
@@ -119,7 +119,7 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=4)
-def _bands(config: Config) -> NDArray[np.float32]:
+def filters(config: Config) -> NDArray[np.float32]:
     """Mel filters of equal area, shape (n_mels, n_fft // 2 + 1)."""
     return np.asarray(
         mel_filters(

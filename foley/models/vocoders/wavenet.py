@@ -6,9 +6,11 @@ dilations 1 to 32, a receptive field of 505 samples.
 
 Training sees all samples at once. Generation needs each sample before the next: every layer then
 keeps the few past inputs that its kernel reaches, so that a sample costs one column of each layer.
+Many clips at once cost little more than one.
 """
 
 import math
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -16,9 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
-from torch.nn.utils.parametrize import remove_parametrizations
 
+from foley.features.representations import mel as mel_spectrogram
 from foley.models.layers import logistic_mixture
+from foley.models.vocoders import base
+from foley.models.vocoders.config import VocoderTrainingConfig
 
 _KERNEL = 3
 _HALF_POWER = math.sqrt(0.5)
@@ -169,16 +173,13 @@ class WaveNet(nn.Module):
         return logistic_mixture.negative_log_likelihood(self(samples, mel), samples).mean()
 
 
-def without_norms(network: WaveNet) -> WaveNet:
-    """Fold the weight norms in, in place, so that generation does not compute them for each sample."""
-    for module in network.modules():
-        if hasattr(module, "parametrizations"):
-            remove_parametrizations(module, "weight")
-    return network
-
-
 class Stepper:
     """A WaveNet that goes sample by sample, keeping what its layers need of the past.
+
+    What training computes for each layer apart is gathered here, because small matrix products cost
+    their calls: the three taps of a kernel are one product, the spectrogram's share is computed for a
+    frame at a time, and one product sums the skips of all layers. A gate's sigmoid is written as the
+    hyperbolic tangent of half its input, so that one call opens both halves.
 
     Parameters
     ----------
@@ -187,42 +188,74 @@ class Stepper:
     mel : Tensor, (batch, n_mels, n_frames)
     """
 
+    @torch.no_grad()
     def __init__(self, network: WaveNet, mel: Tensor) -> None:
-        self.network = network
-        batch, self.position = len(mel), 0
-        self.condition = network.condition(mel)
-        self._pasts, self._kernels = [], []
-        for layer in network.layers:
-            reach, convolution = cast(_Layer, layer).reach, cast(_Layer, layer).convolution
-            self._pasts.append(mel.new_zeros(reach, batch, network.config.n_residual))
-            # Taps, oldest first, as matrices from inputs to gates.
-            self._kernels.append(convolution.weight.detach().permute(2, 1, 0).contiguous())
+        self.network, self.mel, self.position = network, mel, 0
+        config = network.config
+        layers = cast(list[_Layer], list(network.layers))
+        n_open = config.n_gate // 2
+        halved = mel.new_ones(config.n_gate)
+        halved[n_open:] = 0.5
+        self._layers: list[tuple[int, Tensor, Tensor, Tensor, Tensor]] = []
+        shares, share_biases, skips = [], [], []
+        skip_bias = mel.new_zeros(config.n_skip)
+        for number, layer in enumerate(layers):
+            # Taps, oldest first, as one matrix from inputs to gates.
+            taps = layer.convolution.weight.permute(2, 1, 0).flatten(0, 1) * halved
+            onward = 0.5 * _HALF_POWER * layer.onward.weight[:, :, 0].T
+            past = mel.new_zeros(layer.reach, len(mel), config.n_residual)
+            onward_bias = _HALF_POWER * _bias(layer.onward)
+            self._layers.append((layer.dilation, taps.contiguous(), onward.contiguous(), onward_bias, past))
+            shares.append(layer.condition.weight[:, :, 0] * halved[:, None])
+            share_biases.append((_bias(layer.condition) + _bias(layer.convolution)) * halved)
+            # Each addition of a skip halves the power of all before it.
+            weight = _HALF_POWER ** (len(layers) - max(number, 1))
+            skips.append(0.5 * weight * layer.skip.weight[:, :, 0].T)
+            skip_bias += weight * _bias(layer.skip)
+        self._shares = torch.cat(shares)
+        self._share_bias = torch.cat(share_biases)[:, None]
+        self._skips, self._skip_bias = torch.cat(skips), skip_bias
+        self._opened = mel.new_zeros(len(mel), len(layers), n_open)
+        self._condition = mel.new_zeros(0)
 
     @property
     def n_samples(self) -> int:
         """Samples that the spectrogram asks for."""
-        return int(self.condition.shape[2])
+        return self.mel.shape[2] * self.network.config.hop_length
 
+    @torch.no_grad()
     def step(self, before: Tensor) -> Tensor:
         """Parameters (batch, 3 * n_components) for the next sample, given the one before, (batch,)."""
-        now = self.condition[:, :, self.position]
+        frame, within = divmod(self.position, self.network.config.hop_length)
+        if within == 0:
+            self._condition = self._of_frame(frame)
+        condition = self._condition[within]
+        n_open = self._opened.shape[2]
         x = _matrix(self.network.first, before[:, None])
-        total: Tensor | float = 0.0
-        for number, layer in enumerate(cast(list[_Layer], list(self.network.layers))):
-            past, kernel = self._pasts[number], self._kernels[number]
+        for number, (dilation, taps, onward, bias, past) in enumerate(self._layers):
             # A ring: the slot of this position holds the input of `reach` samples ago.
-            oldest = self.position % layer.reach
-            middle = (self.position + layer.dilation) % layer.reach
-            gates = _matrix(layer.condition, now) + cast(Tensor, layer.convolution.bias)
-            gates = gates + past[oldest] @ kernel[0] + past[middle] @ kernel[1] + x @ kernel[2]
-            past[oldest] = x
-            opened = _open(gates)
-            x = (_matrix(layer.onward, opened) + x) * _HALF_POWER
-            skip = _matrix(layer.skip, opened)
-            total = skip if number == 0 else (total + skip) * _HALF_POWER
+            oldest = past[self.position % len(past)]
+            middle = past[(self.position + dilation) % len(past)]
+            gates = torch.addmm(condition[number], torch.cat([oldest, middle, x], dim=1), taps).tanh_()
+            signal, gate = gates[:, :n_open], gates[:, n_open:]
+            opened = torch.addcmul(signal, signal, gate, out=self._opened[:, number])
+            oldest.copy_(x)
+            x = torch.addmm(bias, opened, onward).add_(x, alpha=_HALF_POWER)
         self.position += 1
+        total = torch.addmm(self._skip_bias, self._opened.flatten(1), self._skips)
         _, inner, _, outer = self.network.last
-        return _matrix(outer, torch.relu(_matrix(inner, torch.relu(cast(Tensor, total)))))
+        return _matrix(outer, torch.relu(_matrix(inner, torch.relu(total))))
+
+    def _of_frame(self, frame: int) -> Tensor:
+        """The spectrogram's share in the gates, (hop_length, n_layers, batch, n_gate): frames stand alone."""
+        stretched = self.network.condition(self.mel[:, :, frame : frame + 1])
+        shares = self._shares @ stretched + self._share_bias
+        shape = (len(stretched), len(self._layers), -1, stretched.shape[2])
+        return shares.reshape(*shape).permute(3, 1, 0, 2).contiguous()
+
+
+def _bias(convolution: nn.Module) -> Tensor:
+    return cast(Tensor, convolution.bias)
 
 
 def _matrix(convolution: nn.Module, values: Tensor) -> Tensor:
@@ -238,7 +271,7 @@ def generate(network: WaveNet, mel: Tensor, generator: torch.Generator) -> Tenso
     Parameters
     ----------
     network : WaveNet
-        In evaluation mode; quickest after :func:`without_norms`.
+        In evaluation mode; quickest after :func:`foley.models.vocoders.base.without_norms`.
     mel : Tensor, (batch, n_mels, n_frames)
     generator : torch.Generator
 
@@ -253,3 +286,43 @@ def generate(network: WaveNet, mel: Tensor, generator: torch.Generator) -> Tenso
         parameters = stepper.step(made[:, position])
         made[:, position + 1] = logistic_mixture.draw(parameters[:, :, None], generator)[:, 0]
     return made[:, 1:]
+
+
+class Vocoder(base.Vocoder):
+    """WaveNet as a vocoder.
+
+    Parameters
+    ----------
+    config : Config
+    settings : foley.features.representations.mel.Config
+        The spectrogram that it inverts.
+    """
+
+    generator: WaveNet
+
+    def __init__(self, config: Config, settings: mel_spectrogram.Config) -> None:
+        super().__init__()
+        self.generator = WaveNet(config)
+
+    def optimisers(self, training: VocoderTrainingConfig) -> dict[str, torch.optim.Optimizer]:
+        """One, for all weights."""
+        return {"generator": base.adam(self.generator, training)}
+
+    def step(
+        self,
+        spectrogram: Tensor,
+        sound: Tensor,
+        optimisers: Mapping[str, torch.optim.Optimizer],
+        generator: torch.Generator,
+        *,
+        number: int,
+        clip_norm: float | None,
+    ) -> dict[str, float]:
+        """Make the recorded samples likelier."""
+        loss = self.generator.loss(sound, spectrogram)
+        base.descend(loss, self.generator, optimisers["generator"], clip_norm)
+        return {"total": float(loss.detach())}
+
+    def generate(self, spectrogram: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw sample by sample; see the base class."""
+        return generate(self.generator, spectrogram, generator)
