@@ -84,28 +84,33 @@ class Item:
     @property
     def generated(self) -> Wave:
         """Generated waveform, float32 (n_samples,); StoreError where the system stored none."""
-        return self._wave(self.load_generated, "generated")
+        return self._loaded(self.load_generated, "generated waveform", 1)
 
     @property
     def recorded(self) -> Wave:
         """Recorded waveform, float32 (n_samples,); StoreError where the clip has none."""
-        return self._wave(self.load_recorded, "recorded")
+        return self._loaded(self.load_recorded, "recorded waveform", 1)
+
+    @property
+    def spectrogram(self) -> NDArray[np.float32]:
+        """Predicted spectrogram, float32 (n_bins, n_frames); StoreError where the system made none."""
+        return self._loaded(self.load_spectrogram, "spectrogram", 2)
 
     @property
     def cluster(self) -> str:
         """What is resampled as one: the recording, or the clip itself where it is unknown."""
         return self.recording_id or self.clip_id
 
-    def _wave(self, load: Loader | None, which: str) -> Wave:
+    def _loaded(self, load: Loader | None, what: str, n_axes: int) -> NDArray[np.float32]:
         if load is None:
-            raise StoreError(f"{self.clip_id}: has no {which} waveform; run the stage that makes it again")
-        wave = load()
-        if wave.ndim != 1 or not np.isfinite(wave).all():
+            raise StoreError(f"{self.clip_id}: has no {what}; run the stage that makes it again")
+        values = load()
+        if values.ndim != n_axes or not np.isfinite(values).all():
             raise StoreError(
-                f"{self.clip_id}: the {which} waveform is not a finite (n_samples,) array; "
+                f"{self.clip_id}: the {what} is not a finite array of {n_axes} axes; "
                 "delete its shard and run again"
             )
-        return wave
+        return values
 
 
 @dataclass(frozen=True)
