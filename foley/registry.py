@@ -38,6 +38,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "recorded": "foley.models.recorded",
         "regnet": "foley.models.regnet",
         "detect_and_play": "foley.models.detect_and_play",
+        "mean_sound": "foley.models.mean_sound",
     },
     "vocoders": {
         "hifigan": "foley.models.vocoders.hifigan",
@@ -56,6 +57,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     },
     "tables": {
         "autofoley": "foley.report.autofoley",
+        "regnet": "foley.report.regnet",
     },
 }
 

@@ -12,6 +12,9 @@ from foley.report.tables import (
     PaperValue,
     Table,
     check_rows,
+    experiment_of,
+    look_up,
+    look_up_beside,
     read_paper,
 )
 
@@ -119,42 +122,30 @@ def make_tables(measured: Measured, report: ReportConfig) -> list[Table]:
     ]
 
 
-def _experiment(report: ReportConfig, table: str, row: str) -> str | None:
-    return report.rows.get(table, {}).get(row)
-
-
-def _look_up(
-    measured: Measured, experiment: str | None, metric: str, part: str = "", *, absent: str | None = None
-) -> Value:
-    if experiment is None:
-        return Value(note=NOT_CONFIGURED)
-    return measured.get(experiment, metric, part, absent=absent)
-
-
 def _correlation_table(measured: Measured, report: ReportConfig, paper: list[PaperValue]) -> Table:
     name = "autofoley_table1"
-    experiments = {column: _experiment(report, name, column) for column in _MODELS}
+    experiments = {column: experiment_of(report, name, column) for column in _MODELS}
 
-    def look_up(column: str, part: str, absent: str | None = None) -> Value:
-        return _look_up(measured, experiments[column], "correlation", part, absent=absent)
+    def reading_of(column: str, part: str, absent: str | None = None) -> Value:
+        return look_up(measured, experiments[column], "correlation", part, absent=absent)
 
     cells = []
     for one in paper:
         part = _READING if one.row == "Average" else f"{_READING}/class/{one.row.lower()}"
         absent = None if one.row == "Average" else _ABSENT_CLASS
-        cells.append(Cell(one.row, one.column, look_up(one.column, part, absent), one.value, one.note))
+        cells.append(Cell(one.row, one.column, reading_of(one.column, part, absent), one.value, one.note))
     known = {one.row.lower() for one in paper}
     ran = [experiment for experiment in experiments.values() if experiment is not None]
     parts = dict.fromkeys(part for one in ran for part in measured.parts(one, "correlation"))
     start = f"{_READING}/class/"
     labels = {part.removeprefix(start) for part in parts if part.startswith(start)}
     own = [
-        Cell(label, column, look_up(column, start + label, _ABSENT_CLASS), note=_OWN_CLASS)
+        Cell(label, column, reading_of(column, start + label, _ABSENT_CLASS), note=_OWN_CLASS)
         for label in sorted(labels - known)
         for column in _MODELS
     ]
     others = [
-        Cell(f"Average, {title}", column, look_up(column, reading))
+        Cell(f"Average, {title}", column, reading_of(column, reading))
         for reading, title in _OTHER_READINGS.items()
         for column in _MODELS
     ]
@@ -183,8 +174,8 @@ def _retrieval_table(measured: Measured, report: ReportConfig, paper: list[Paper
     name = "autofoley_table3"
     cells = []
     for printed in paper:
-        experiment = _experiment(report, name, printed.row)
-        ours = _look_up(measured, experiment, "retrieval", "class_average").times(100, "%")
+        experiment = experiment_of(report, name, printed.row)
+        ours = look_up(measured, experiment, "retrieval", "class_average").times(100, "%")
         cells.append(Cell(printed.row, printed.column, ours, printed.value, printed.note))
     return Table(
         name,
@@ -203,7 +194,7 @@ def _loss_table(measured: Measured, report: ReportConfig, paper: list[PaperValue
     for printed in paper:
         split, model = printed.column.split(" ", 1)
         metric = "log_loss" if printed.row == "Log Loss" else "accuracy"
-        ours = _look_up(measured, _experiment(report, name, model), metric, split.lower())
+        ours = look_up(measured, experiment_of(report, name, model), metric, split.lower())
         cells.append(Cell(printed.row, printed.column, ours, printed.value, printed.note))
     return Table(
         name,
@@ -227,13 +218,10 @@ def _ablation_table(number: int, measured: Measured, report: ReportConfig, paper
     name = f"autofoley_table{number}"
     cells = []
     for printed in paper:
-        experiment = _experiment(report, name, printed.row)
-        ours = _look_up(measured, experiment, "accuracy", "test/class_average").times(100, "%")
+        experiment = experiment_of(report, name, printed.row)
+        ours = look_up(measured, experiment, "accuracy", "test/class_average").times(100, "%")
         cells.append(Cell(printed.row, printed.column, ours, printed.value, printed.note))
-        if experiment is not None and not measured.has(experiment, "retrieval"):
-            heard = Value(note=NOT_CONFIGURED)
-        else:
-            heard = _look_up(measured, experiment, "retrieval", "class_average").times(100, "%")
+        heard = look_up_beside(measured, experiment, "retrieval", "class_average").times(100, "%")
         cells.append(Cell(printed.row, "Sound retrieval accuracy (%)", heard))
     return Table(
         name,

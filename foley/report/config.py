@@ -16,6 +16,9 @@ class ReportConfig(BaseModel):
         named here is shown as ``not in this configuration``.
     stand_ins : mapping of str to str
         What the papers use, and what stands in its place; printed under every table.
+    names : mapping of str to str
+        What a class or mixture is called in the tables of REGNET, and which class or mixture of the
+        configuration it is here, for example ``{"Dog": "footstep", "Gaussian": "gauss"}``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,3 +26,4 @@ class ReportConfig(BaseModel):
     figures: list[str] = Field(default_factory=list)
     rows: dict[str, dict[str, str]] = Field(default_factory=dict)
     stand_ins: dict[str, str] = Field(default_factory=dict)
+    names: dict[str, str] = Field(default_factory=dict)

@@ -143,6 +143,27 @@ def check_rows(report: ReportConfig, known: Mapping[str, Iterable[str]]) -> None
             )
 
 
+def experiment_of(report: ReportConfig, table: str, row: str) -> str | None:
+    """Experiment that stands in a row of a table; ``None`` where none is configured."""
+    return report.rows.get(table, {}).get(row)
+
+
+def look_up(
+    measured: Measured, experiment: str | None, metric: str, part: str = "", *, absent: str | None = None
+) -> Value:
+    """Number of the experiment of a row; see :meth:`Measured.get`. Without experiment it says so."""
+    if experiment is None:
+        return Value(note=NOT_CONFIGURED)
+    return measured.get(experiment, metric, part, absent=absent)
+
+
+def look_up_beside(measured: Measured, experiment: str | None, metric: str, part: str = "") -> Value:
+    """As :func:`look_up`, but a metric that the experiment was not scored by is said to be left out."""
+    if experiment is None or not measured.has(experiment, metric):
+        return Value(note=NOT_CONFIGURED)
+    return measured.get(experiment, metric, part)
+
+
 def footnotes(table: Table, scale_note: str, stand_ins: Mapping[str, str]) -> list[str]:
     """Lines under a table: how to read brackets, the scale, the stand-ins."""
     counts = {cell.ours.n_seeds for cell in table.cells if cell.ours.n_seeds}
