@@ -42,6 +42,13 @@ def test_every_overlay_fits(name: str) -> None:
         (("experiments", "frame_sequence", "visual"), ["grid/flow/frames"], "looks at optical flow only"),
         (("experiments", "frame_sequence", "model", "hiden"), 3, "hiden: there is no such key"),
         (("experiments", "frame_sequence", "system"), "fram_sequence", "no systems entry is called"),
+        (
+            ("experiments", "frame_sequence", "mixture"),
+            "gaus",
+            "no mixture is called 'gaus'.*gauss",
+        ),
+        (("mixtures", "gauss", "sdt"), 0.1, r"mixtures\.gauss\.sdt: there is no such key"),
+        (("mixtures", "gauss", "std"), None, r"mixtures\.gauss: a mixture of kind noise needs std"),
         (("metrics", "synk"), {}, "no metrics entry is called 'synk'"),
         (("representations", "stft", "n_ftt"), 3, "n_ftt"),
         (("interpolations", "flow", "every"), 4, r"looks at picture 6.*interpolations\.flow\.every: 4"),
@@ -51,6 +58,31 @@ def test_every_overlay_fits(name: str) -> None:
 def test_a_misspelt_key_or_name_is_named(path: tuple[str, ...], value: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         configuration.parse(with_change(*path, value=value))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], r"frame_sequence\.labels: name the classes to learn, mixtures\.gunshot does not cover all"),
+        (["footstep", "gunshot"], "mixtures.gunshot is not laid over clips of 'gunshot'"),
+        (["footstep", "rain"], "mixtures.gunshot is not laid over clips of 'rain'"),
+    ],
+)
+def test_an_experiment_learns_no_class_that_its_mixture_leaves_out(labels: list[str], message: str) -> None:
+    mixed = {"mixture": "gunshot", "labels": labels}
+    with pytest.raises(ConfigError, match=message):
+        configuration.parse(with_change("experiments", "frame_sequence", value=mixed))
+    configuration.parse(with_change("experiments", "frame_sequence", value={**mixed, "labels": ["footstep"]}))
+
+
+def test_mixture_and_labels_decide_the_trained_model() -> None:
+    trained_by = [
+        configuration.parse(with_change("experiments", "frame_sequence", value=change))
+        .experiments["frame_sequence"]
+        .trained_by()
+        for change in ({}, {"labels": ["footstep"]}, {"labels": ["footstep"], "mixture": "gauss"})
+    ]
+    assert trained_by[0] != trained_by[1] != trained_by[2] != trained_by[0]
 
 
 def test_streamed_pictures_need_not_be_stored() -> None:
