@@ -8,14 +8,15 @@ work on the machine falsifies little; on a GPU they are seconds of the clock.
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import foley
 from foley import config as configuration
@@ -27,8 +28,13 @@ from foley.provenance import config_digest, environment
 from foley.store.files import read_json, write_json
 from foley.training.config import ExperimentConfig
 
+if TYPE_CHECKING:
+    from foley.models.base import DataSpec
+
 _MOST_BATCH = 32
 """Clips in the step that is timed: more would take gigabytes and tell no more."""
+_MOST_FLOW = 4
+"""Pictures between which flow is timed: TV-L1 takes a second for each."""
 _STARTS = {
     "light": "import foley.preprocess.interpolation as module",
     "score": "import foley.metrics.sync as module",
@@ -53,8 +59,9 @@ class Speeds(BaseModel):
         Rendering of a procedural recording.
     check_s, decode_s : float
         Checking of a recording; decoding of a clip's pictures at their stored size.
-    interpolation_s, network_s, load_s : dict
-        A clip's pictures by the interpolation; one picture through the network; loading it.
+    interpolation_s, flow_s, network_s, load_s : dict
+        A clip's pictures by the interpolation; its optical flow, decoding included, by the flow; one
+        picture through the network; loading it.
     spacetime_s : float
         A clip's space-time images.
     representation_s, inverse_s : dict
@@ -73,6 +80,7 @@ class Speeds(BaseModel):
     check_s: float
     decode_s: float
     interpolation_s: dict[str, float]
+    flow_s: dict[str, float] = Field(default_factory=dict)
     network_s: dict[str, float]
     load_s: dict[str, float]
     spacetime_s: float
@@ -152,14 +160,51 @@ def _start_s(code: str) -> float:
     return float(done.stdout)
 
 
-def wanted_interpolations(config: configuration.Config) -> list[str]:
-    """Names of the interpolations that experiments look at, sorted."""
-    return sorted({name.split("/")[1] for entry in config.experiments.values() for name in entry.visual})
+@dataclass(frozen=True)
+class Feature:
+    """A visual feature that experiments look at.
+
+    Parameters
+    ----------
+    name, backbone : str
+    source : str
+        Interpolation, or flow where `of_flow`.
+    kind : str
+        ``frames``, ``spacetime`` or ``flow``.
+    n_pictures, n_steps : int
+        Pictures of a clip at the source's rate, and how many of them have a feature.
+    """
+
+    name: str
+    backbone: str
+    source: str
+    kind: str
+    n_pictures: int
+    n_steps: int
+
+    @property
+    def of_flow(self) -> bool:
+        """True where it looks at optical flow."""
+        return self.kind == "flow"
 
 
-def wanted_backbones(config: configuration.Config) -> list[str]:
-    """Names of the networks that experiments look through, sorted."""
-    return sorted({name.split("/")[0] for entry in config.experiments.values() for name in entry.visual})
+def visual_features(config: configuration.Config, names: Iterable[str]) -> list[Feature]:
+    """Tell what visual features are made of, in the order of their names."""
+    features = []
+    for name in names:
+        backbone, source, kind = name.split("/")
+        made = config.flows[source] if kind == "flow" else config.interpolations[source]
+        n_pictures = len(target_times(config.clips.duration_s, made.fps))
+        n_steps = len(feature_frames(n_pictures, config.backbones[backbone]))
+        features.append(Feature(name, backbone, source, kind, n_pictures, n_steps))
+    return features
+
+
+def wanted_features(config: configuration.Config) -> list[Feature]:
+    """Visual features that the experiments look at, each once, sorted by name."""
+    return visual_features(
+        config, sorted({name for entry in config.experiments.values() for name in entry.visual})
+    )
 
 
 def _pictures(config: configuration.Config, folder: Path) -> dict[str, Any]:
@@ -168,6 +213,7 @@ def _pictures(config: configuration.Config, folder: Path) -> dict[str, Any]:
     from foley.datasets.procedural.make import list_recordings, make_recording
     from foley.features.visual import load_backbone
     from foley.preprocess.interpolation import interpolate_clip, read_clip
+    from foley.preprocess.optical_flow import flow_clip, grey_frames
     from foley.preprocess.spacetime import make_images
 
     entry = config.datasets[config.dataset]
@@ -182,41 +228,55 @@ def _pictures(config: configuration.Config, folder: Path) -> dict[str, Any]:
         "recording_s": sum(rendering_s) / len(rendering_s),
         "check_s": _seconds("cpu", lambda: check_file(path, config.check)),
         "interpolation_s": {},
+        "flow_s": {},
         "network_s": {},
         "load_s": {},
         "decode_s": 0.0,
         "spacetime_s": 0.0,
     }
-    for name in wanted_interpolations(config):
+    wanted = wanted_features(config)
+    size_px = config.picture.size_px
+    for name in sorted({feature.source for feature in wanted if not feature.of_flow}):
         made = config.interpolations[name]
-
-        size_px = config.picture.size_px
         read = partial(read_clip, path=path, start_s=0.0, duration_s=duration_s, size_px=size_px, config=made)
         found["decode_s"] = _seconds("cpu", read)
         interpolate = partial(
-            interpolate_clip, *read(), duration_s=duration_s, config=made, wanted=_looked_at(config, name)
+            interpolate_clip,
+            *read(),
+            duration_s=duration_s,
+            config=made,
+            wanted=_looked_at(config, [feature for feature in wanted if feature.source == name]),
         )
         found["interpolation_s"][name] = _seconds("cpu", interpolate)
         found["spacetime_s"] = _seconds("cpu", partial(make_images, interpolate(), config.spacetime))
-    side_px = config.picture.size_px
-    for name in wanted_backbones(config):
+    for name in sorted({feature.source for feature in wanted if feature.of_flow}):
+        flow = config.flows[name]
+        seconds = _seconds("cpu", partial(grey_frames, path, start_s=0.0, duration_s=duration_s, config=flow))
+        frames = grey_frames(path, start_s=0.0, duration_s=duration_s, config=flow)[:_MOST_FLOW]
+        pair_s = _seconds(config.device, partial(flow_clip, frames, flow, config.device)) / (len(frames) - 1)
+        n_pairs = len(target_times(duration_s, flow.fps)) - 1
+        found["flow_s"][name] = seconds + n_pairs * pair_s
+    for feature in {feature.backbone: feature for feature in wanted}.values():
+        name = feature.backbone
+        bound_px = config.flows[feature.source].bound_px if feature.of_flow else None
         start_s = time.process_time()
-        network = load_backbone(config.backbones[name], config.device)
+        network = load_backbone(config.backbones[name], config.device, bound_px=bound_px)
         found["load_s"][name] = time.process_time() - start_s
-        noise = np.random.default_rng(0).integers(0, 256, (network.batch_size, side_px, side_px, 3), np.uint8)
+        shape = (network.batch_size, size_px, size_px, 2 if feature.of_flow else 3)
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         batch_s = _seconds(config.device, partial(network, noise))
         found["network_s"][name] = batch_s / len(noise)
     return found
 
 
-def _looked_at(config: configuration.Config, interpolation: str) -> Any:
-    """Pictures of a clip that any experiment's network sees of an interpolation."""
-    n_frames = len(target_times(config.clips.duration_s, config.interpolations[interpolation].fps))
+def _looked_at(config: configuration.Config, features: list[Feature]) -> Any:
+    """Pictures of a clip that any of the features of one interpolation looks at."""
     looked_at = [
-        frames_looked_at(n_frames, kind, config.backbones[backbone], config.spacetime)
-        for entry in config.experiments.values()
-        for backbone, made, kind in (name.split("/") for name in entry.visual)
-        if made == interpolation
+        frames_looked_at(
+            feature.n_pictures, feature.kind, config.backbones[feature.backbone], config.spacetime
+        )
+        for feature in features
+        if not feature.of_flow
     ]
     return np.unique(np.concatenate(looked_at))
 
@@ -258,6 +318,27 @@ def _learning(config: configuration.Config) -> dict[str, Any]:
     }
 
 
+def data_spec(config: configuration.Config, entry: ExperimentConfig, classes: tuple[str, ...]) -> "DataSpec":
+    """Shapes of what an experiment's system sees and makes, without a clip at hand."""
+    from foley.features.audio import represent
+    from foley.models.base import DataSpec
+
+    kind = config.representations[entry.representation]
+    n_bins, n_audio_frames = represent(np.zeros(kind.settings.n_samples, np.float32), kind).shape
+    seen = visual_features(config, entry.visual)
+    networks = [config.backbones[feature.backbone].network for feature in seen]
+    return DataSpec(
+        classes=classes,
+        visual_dims=tuple(registry.load("backbones", network).DIM for network in networks),
+        n_visual_steps=tuple(feature.n_steps for feature in seen),
+        visual_hz=tuple(feature.n_steps / config.clips.duration_s for feature in seen),
+        n_bins=n_bins,
+        n_audio_frames=n_audio_frames,
+        sample_rate_hz=kind.settings.sample_rate_hz,
+        duration_s=config.clips.duration_s,
+    )
+
+
 def step_seconds(
     config: configuration.Config, entry: ExperimentConfig, n_clips: int | None = None
 ) -> tuple[float, float]:
@@ -278,44 +359,31 @@ def step_seconds(
     """
     import torch
 
-    from foley.features.audio import represent
-    from foley.models.base import Batch, DataSpec
+    from foley.models.base import Batch
     from foley.training.checkpoint import build_system
 
     if not registry.load("systems", entry.system).System.trained:
         return 0.0, 0.0
-    kind = config.representations[entry.representation]
-    n_bins, n_audio_frames = represent(np.zeros(kind.settings.n_samples, np.float32), kind).shape
-    parts = [name.split("/") for name in entry.visual]
-    steps = []
-    for backbone, interpolation, _ in parts:
-        n_frames = len(target_times(config.clips.duration_s, config.interpolations[interpolation].fps))
-        steps.append(len(feature_frames(n_frames, config.backbones[backbone])))
-    spec = DataSpec(
-        classes=("a", "b"),
-        visual_dims=tuple(
-            registry.load("backbones", config.backbones[name].network).DIM for name, _, _ in parts
-        ),
-        n_visual_steps=tuple(steps),
-        visual_hz=tuple(n / config.clips.duration_s for n in steps),
-        n_bins=n_bins,
-        n_audio_frames=n_audio_frames,
-        sample_rate_hz=kind.settings.sample_rate_hz,
-        duration_s=config.clips.duration_s,
-    )
+    spec = data_spec(config, entry, ("a", "b"))
+    target = (spec.n_bins, spec.n_audio_frames)
     n_clips = n_clips or min(entry.training.batch_size, _MOST_BATCH)
     generator = np.random.default_rng(0)
     features = tuple(
         generator.standard_normal((n_clips, n, dim), np.float32).astype(np.float16)
         for n, dim in zip(spec.n_visual_steps, spec.visual_dims, strict=True)
     )
-    system = build_system(entry.system, entry.model, spec, torch.rand(2, n_bins, n_audio_frames), seed=0)
+    system = build_system(entry.system, entry.model, spec, torch.rand(2, *target), seed=0)
     system.prepare(features)
+    waveforms: Any = None
+    if system.needs_waveform:
+        waveforms = 0.1 * generator.standard_normal((n_clips, spec.n_samples), np.float32)
+        system.listen(features, waveforms)
+        waveforms = torch.from_numpy(waveforms).to(config.device)
     system.to(config.device)
     batch = Batch(
         visual=tuple(torch.from_numpy(part).to(config.device, torch.float32) for part in features),
         labels=torch.arange(n_clips, device=config.device) % 2,
-        target=torch.rand(n_clips, n_bins, n_audio_frames, device=config.device),
+        target=torch.rand(n_clips, *target, device=config.device),
     )
     optimisers = system.optimisers(entry.training.lr, entry.training.weight_decay)
     dice = torch.Generator(config.device).manual_seed(0)

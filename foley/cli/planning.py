@@ -17,12 +17,11 @@ from rich.table import Table
 
 from foley import config as configuration
 from foley import registry
-from foley.cli.calibration import Speeds, measure_speeds, read_speeds
+from foley.cli.calibration import Feature, Speeds, measure_speeds, read_speeds, wanted_features
 from foley.errors import ConfigError
-from foley.features.visual import feature_frames
-from foley.preprocess.interpolation import target_times
 from foley.store.manifests import Source, read_rows
 from foley.store.shards import shard_names
+from foley.training.config import ExperimentConfig
 
 _BYTES_FLOAT16, _BYTES_FLOAT32 = 2, 4
 _ORCHESTRATION_S = 0.015
@@ -50,11 +49,6 @@ class Plan:
     temporary_bytes: int
 
 
-def feature_names(config: configuration.Config) -> list[str]:
-    """Visual feature caches that the experiments need, sorted."""
-    return sorted({name for entry in config.experiments.values() for name in entry.visual})
-
-
 def make_plan(
     config: configuration.Config, *, n_recordings: int, clips_per_recording: float, cores: int
 ) -> Plan:
@@ -70,9 +64,14 @@ def make_plan(
         Jobs that work side by side.
     """
     n_clips = round(n_recordings * clips_per_recording)
-    visual = feature_names(config)
-    interpolated = {name.split("/")[1] for name in visual}
-    stacked = {name.split("/")[1] for name in visual if name.endswith("/spacetime")}
+    visual = wanted_features(config)
+    pictured = [feature for feature in visual if not feature.of_flow]
+    interpolated = {feature.source for feature in pictured}
+    stacked = {feature.source for feature in pictured if feature.kind == "spacetime"}
+    flows = {feature.source for feature in visual if feature.of_flow}
+    mixed = {
+        (name, entry.representation) for entry in config.experiments.values() for name in _mixtures(entry)
+    }
     representations = {entry.representation for entry in config.experiments.values()}
     n_runs = sum(len(entry.seeds) for entry in config.experiments.values())
     n_metrics = sum(
@@ -91,40 +90,57 @@ def make_plan(
         "cut_clips": config.shards,
         "interpolate_frames": 0 if streamed else config.shards * len(interpolated),
         "make_spacetime_images": 0 if streamed else config.shards * len(stacked),
-        "extract_visual_features": 0 if streamed else config.shards * len(visual),
+        "extract_visual_features": 0 if streamed else config.shards * len(pictured),
         "stream_visual_features": config.shards * len(interpolated) if streamed else 0,
+        "compute_flow": config.shards * len(flows),
+        "extract_flow_features": config.shards * (len(visual) - len(pictured)),
+        "mix_sounds": config.shards * len({name for name, _ in mixed}),
+        "extract_mixed_features": config.shards * len(mixed),
         "extract_audio_features": config.shards * len(representations),
         "collect_clips": 1,
-        "collect_features": len(visual) + len(representations),
+        "collect_features": len(visual) + len(representations) + len(mixed),
         "average_class_spectrograms": len(representations),
         "train_sound_classifier": 1,
         "train_model": n_runs,
         "synthesize_audio": n_runs,
         "compute_judgements": n_runs,
         "score_metric": n_metrics,
+        "probe_model": sum(len(entry.seeds) for entry in config.experiments.values() if entry.probes.asked),
         "collect_metrics": 1,
         "tabulate": 1,
         "plot_figure": len(config.report.figures),
         "write_report": 1,
     }
-    frames = {name: item.fps * config.clips.duration_s for name, item in config.interpolations.items()}
     audio = config.clips.duration_s * config.clips.sample_rate_hz * _BYTES_FLOAT32
     kept = n_clips * audio
-    for name in visual:
-        backbone, interpolation, _ = name.split("/")
-        entry = config.backbones[backbone]
-        dim = registry.load("backbones", entry.network).DIM
-        kept += n_clips * frames[interpolation] / entry.every * dim * _BYTES_FLOAT16
+    for feature in visual:
+        dim = registry.load("backbones", config.backbones[feature.backbone].network).DIM
+        kept += n_clips * feature.n_steps * dim * _BYTES_FLOAT16
     test_clips = n_clips * config.split.test_fraction
     kept += n_runs * test_clips * audio
-    stored = {name: frames[name] / config.interpolations[name].every for name in interpolated}
-    images = {name: frames[name] / config.spacetime.every for name in stacked}
-    pictures = max((stored[name] + images.get(name, 0) for name in interpolated), default=0)
     at_work = min(cores, config.shards) * n_clips / config.shards
-    temporary = 0 if streamed else at_work * pictures * config.picture.size_px**2 * 3
+    temporary = at_work * max((_file_bytes(config, feature) for feature in visual), default=0)
     return Plan(
         n_recordings, n_clips, {key: n for key, n in jobs.items() if n}, round(kept), round(temporary)
     )
+
+
+def _mixtures(entry: ExperimentConfig) -> list[str]:
+    """Mixtures that an experiment learns or probes."""
+    return [*entry.probes.mix_in, *([] if entry.mixture is None else [entry.mixture])]
+
+
+def _file_bytes(config: configuration.Config, feature: Feature) -> float:
+    """Bytes of what a clip's feature is made of, where that is stored for a while."""
+    if feature.of_flow:
+        flow = config.flows[feature.source]
+        return (feature.n_pictures - 1) * flow.width_px * flow.height_px * 2
+    if config.picture.stream:
+        return 0
+    n_stored = feature.n_pictures / config.interpolations[feature.source].every
+    if feature.kind == "spacetime":
+        n_stored += feature.n_pictures / config.spacetime.every
+    return n_stored * config.picture.size_px**2 * 3
 
 
 def measured_seconds(benchmarks: Path) -> dict[str, float]:
@@ -165,32 +181,42 @@ def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -
     n_test = plan.n_clips * config.split.test_fraction
     n_train = plan.n_clips - n_test
     runs = [(name, entry) for name, entry in config.experiments.items() for _ in entry.seeds]
-    features = [name.split("/") for name in feature_names(config)]
+    features = wanted_features(config)
 
-    def network_s(backbone: str, interpolation: str) -> float:
-        n_frames = len(target_times(config.clips.duration_s, config.interpolations[interpolation].fps))
-        return len(feature_frames(n_frames, config.backbones[backbone])) * speeds.network_s[backbone]
+    def looks_s(seen: list[Feature]) -> list[float]:
+        return [feature.n_steps * speeds.network_s[feature.backbone] for feature in seen]
 
+    def loads_s(seen: list[Feature]) -> list[float]:
+        return [predict_s + speeds.load_s[feature.backbone] for feature in seen]
+
+    light_s, predict_s = speeds.start_s["light"], speeds.start_s["predict"]
+    pictured = [feature for feature in features if not feature.of_flow]
+    moving = [feature for feature in features if feature.of_flow]
     makes = [speeds.decode_s + seconds for seconds in speeds.interpolation_s.values()]
-    looks = [network_s(backbone, interpolation) for backbone, interpolation, _ in features]
-    stacks = [speeds.spacetime_s for _, _, kind in features if kind == "spacetime"]
-    streams = sum(makes) + sum(looks) + sum(stacks)
-    trains = [speeds.training_s[name] * n_train * entry.training.epochs for name, entry in runs]
+    stacks = [speeds.spacetime_s for feature in pictured if feature.kind == "spacetime"]
+    streams = sum(makes) + sum(looks_s(pictured)) + sum(stacks)
+    trains = [
+        speeds.training_s[name] * _share(config, entry) * n_train * entry.training.epochs
+        for name, entry in runs
+    ]
     sounds = [
-        speeds.prediction_s[name] * plan.n_clips + speeds.inverse_s[entry.representation] * n_test
+        _share(config, entry)
+        * (speeds.prediction_s[name] * plan.n_clips + speeds.inverse_s[entry.representation] * n_test)
         for name, entry in runs
     ]
     judging_s = speeds.classifier_s * n_test / 3  # forwards only
-    light_s, predict_s = speeds.start_s["light"], speeds.start_s["predict"]
-    loads = [predict_s + speeds.load_s[backbone] for backbone, _, _ in features]
+    represented_s = _mean(list(speeds.representation_s.values()))
     jobs = {
         "download_media": light_s + n_recordings * speeds.recording_s,
         "check_media": light_s + n_recordings * speeds.check_s,
         "interpolate_frames": light_s + n_clips * _mean(makes),
         "make_spacetime_images": light_s + n_clips * speeds.spacetime_s,
-        "extract_visual_features": _mean(loads) + n_clips * _mean(looks),
-        "stream_visual_features": (sum(loads) + n_clips * streams) / max(1, len(makes)),
-        "extract_audio_features": light_s + n_clips * _mean(list(speeds.representation_s.values())),
+        "extract_visual_features": _mean(loads_s(pictured)) + n_clips * _mean(looks_s(pictured)),
+        "stream_visual_features": (sum(loads_s(pictured)) + n_clips * streams) / max(1, len(makes)),
+        "compute_flow": light_s + n_clips * _mean(list(speeds.flow_s.values())),
+        "extract_flow_features": _mean(loads_s(moving)) + n_clips * _mean(looks_s(moving)),
+        "extract_audio_features": light_s + n_clips * represented_s,
+        "extract_mixed_features": light_s + 2 * n_clips * represented_s,
         "train_sound_classifier": speeds.start_s["train"]
         + config.sound_classifier.epochs * n_train * speeds.classifier_s,
         "train_model": speeds.start_s["train"] + _mean(trains),
@@ -202,6 +228,16 @@ def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -
     if config.datasets[config.dataset].kind != "procedural":
         jobs["download_media"] = float("nan")
     return {rule: jobs.get(rule, light_s) for rule in plan.n_jobs if not math.isnan(jobs.get(rule, 0.0))}
+
+
+def _share(config: configuration.Config, entry: ExperimentConfig) -> float:
+    """Share of the clips that an experiment learns, where it is known how many classes there are."""
+    dataset = config.datasets[config.dataset]
+    if not entry.labels or dataset.kind != "procedural":
+        return 1.0
+    return len(entry.labels) / len(
+        registry.load("datasets", dataset.kind).Settings(**dataset.settings).classes
+    )
 
 
 def _mean(values: list[float]) -> float:

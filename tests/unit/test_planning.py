@@ -24,11 +24,12 @@ def speeds(config: configuration.Config) -> Speeds:
         check_s=0.5,
         decode_s=0.25,
         interpolation_s={"flow": 0.75, "repeat": 0.75},
+        flow_s={"dis": 0.5},
         network_s=dict.fromkeys(config.backbones, 0.01),
         load_s=dict.fromkeys(config.backbones, 3.0),
         spacetime_s=0.1,
-        representation_s={"stft": 0.01},
-        inverse_s={"stft": 0.1},
+        representation_s=dict.fromkeys(config.representations, 0.01),
+        inverse_s=dict.fromkeys(config.representations, 0.1),
         training_s=dict.fromkeys(config.experiments, 0.002),
         prediction_s=dict.fromkeys(config.experiments, 0.001),
         classifier_s=0.003,
@@ -65,6 +66,28 @@ def test_pictures_that_are_streamed_are_counted_once() -> None:
     assert "interpolate_frames" not in seconds
     n_clips = 27_800 / PAPER.shards
     assert seconds["stream_visual_features"] > n_clips * (0.25 + 0.75 + 570 * 0.01)
+
+
+def looking_at(*features: str) -> configuration.Config:
+    """The default run with one experiment, which looks at these features."""
+    entry = CONFIG.experiments["frame_relation"].model_copy(update={"visual": features})
+    return CONFIG.model_copy(update={"experiments": {"frame_relation": entry}})
+
+
+def test_optical_flow_is_counted_apart_from_pictures() -> None:
+    config = looking_at("lite0/flow/frames", "grid/dis/flow")
+    plan = make_plan(config, n_recordings=800, clips_per_recording=1.0, cores=2)
+    assert plan.n_jobs["compute_flow"] == plan.n_jobs["extract_flow_features"] == config.shards
+    assert plan.n_jobs["interpolate_frames"] == plan.n_jobs["extract_visual_features"] == config.shards
+    assert plan.n_jobs["collect_features"] == 3
+    seconds = planned(config)
+    assert seconds["compute_flow"] == 1 + 100 * 0.5
+    assert seconds["extract_flow_features"] == pytest.approx(1 + 3 + 100 * 64 * 0.01)
+    without = make_plan(looking_at("lite0/flow/frames"), n_recordings=800, clips_per_recording=1.0, cores=2)
+    assert "compute_flow" not in without.n_jobs
+    assert plan.kept_bytes - without.kept_bytes == 800 * 64 * 48 * 2
+    alone = make_plan(looking_at("grid/dis/flow"), n_recordings=800, clips_per_recording=1.0, cores=2)
+    assert alone.temporary_bytes == 2 * 100 * 63 * 96 * 96 * 2
 
 
 def test_what_comes_over_a_network_is_not_foretold() -> None:
@@ -117,6 +140,12 @@ def test_nothing_known_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
         speeds_path=tmp_path / "speeds.json",
     )
     assert "foley plan --measure" in capsys.readouterr().out
+
+
+def test_an_experiment_that_looks_at_flow_can_take_a_step() -> None:
+    config = looking_at("lite0_all/native/frames", "grid/dis/flow")
+    entry = config.experiments["frame_relation"]
+    assert min(step_seconds(config, entry, n_clips=2)) > 0
 
 
 @pytest.mark.parametrize("name", CONFIG.experiments)
