@@ -20,7 +20,9 @@ from foley.datasets.duplicates import DuplicateConfig
 from foley.datasets.splits import SplitConfig
 from foley.errors import ConfigError
 from foley.features.audio import RepresentationConfig
+from foley.features.recipe import recipe_settings
 from foley.features.visual import BackboneConfig, frames_looked_at, network_module
+from foley.models.vocoders.config import VocoderConfig
 from foley.preprocess.clipping import ClipConfig
 from foley.preprocess.denoise import DenoiseConfig
 from foley.preprocess.flow_config import FlowConfig
@@ -28,6 +30,7 @@ from foley.preprocess.interpolation import InterpolationConfig, kept_frames, tar
 from foley.preprocess.mixing import MixtureConfig
 from foley.preprocess.spacetime import SpacetimeConfig
 from foley.report.config import ReportConfig
+from foley.synthesis.config import GRIFFIN_LIM
 from foley.training.config import ExperimentConfig
 from foley.training.sound_classifier_config import SoundClassifierConfig
 
@@ -39,6 +42,7 @@ _NAMED = (
     "backbones",
     "representations",
     "mixtures",
+    "vocoders",
     "experiments",
     "metrics",
 )
@@ -96,6 +100,8 @@ class Config(_Block):
     representations: dict[str, RepresentationConfig]
     mixtures: dict[str, MixtureConfig] = Field(default_factory=dict)
     """Sound that the picture does not show, laid over the clips' own; made only where it is learned."""
+    vocoders: dict[str, VocoderConfig] = Field(default_factory=dict)
+    """Networks from spectrograms to sound; trained only where an experiment asks for them."""
     sound_classifier: SoundClassifierConfig
     experiments: dict[str, ExperimentConfig]
     metrics: dict[str, dict[str, Any]]
@@ -109,9 +115,48 @@ class Config(_Block):
                     raise ValueError(f"{block}.{name}: a name holds lower-case letters, digits and _ only")
         if self.dataset not in self.datasets:
             raise ValueError(f"dataset: {self.dataset!r} is not one of datasets ({', '.join(self.datasets)})")
+        for name, vocoder in self.vocoders.items():
+            self._vocoder_fits(name, vocoder)
         for name, experiment in self.experiments.items():
             self._experiment_fits(name, experiment)
         return self
+
+    def _vocoder_fits(self, name: str, vocoder: VocoderConfig) -> None:
+        where = f"vocoders.{name}"
+        if name == GRIFFIN_LIM:
+            raise ValueError(f"{where}: this name stands for the algorithm; choose another")
+        known = self.representations.get(vocoder.representation)
+        if known is None or known.kind != "mel":
+            raise ValueError(
+                f"{where}.representation: {vocoder.representation!r} is no representation of kind mel"
+            )
+        _check(f"{where}.model", "vocoders", vocoder.kind, "Config", vocoder.model)
+        model = registry.load("vocoders", vocoder.kind).Config.model_validate(vocoder.model)
+        wanted = known.model_dump()
+        for key in ("n_mels", "hop_length"):
+            if getattr(model, key) != wanted[key]:
+                raise ValueError(
+                    f"{where}.model: its {key} is {getattr(model, key)} (hop_length is the product of "
+                    f"upsampling), representations.{vocoder.representation} has {wanted[key]}"
+                )
+
+    def _synthesis_fits(self, where: str, experiment: ExperimentConfig) -> None:
+        """Refuse a vocoder that is not there or was trained on another recipe."""
+        name = experiment.synthesis.vocoder
+        if name == GRIFFIN_LIM:
+            return
+        if name not in self.vocoders:
+            known = ", ".join([GRIFFIN_LIM, *self.vocoders])
+            raise ValueError(f"{where}.synthesis.vocoder: no vocoder is called {name!r}; there are {known}")
+        learned, heard = (
+            recipe_settings(self.representations[one])
+            for one in (experiment.representation, self.vocoders[name].representation)
+        )
+        if learned != heard:
+            raise ValueError(
+                f"{where}.synthesis.vocoder: {name} is trained on {self.vocoders[name].representation}, "
+                f"which is another recipe than {experiment.representation}"
+            )
 
     def _experiment_fits(self, name: str, experiment: ExperimentConfig) -> None:
         where = f"experiments.{name}"
@@ -120,6 +165,7 @@ class Config(_Block):
                 f"{where}.representation: no representation is called {experiment.representation!r}"
             )
         self._mixture_fits(where, experiment)
+        self._synthesis_fits(where, experiment)
         self._probes_fit(where, experiment)
         for metric in experiment.metrics:
             if metric not in self.metrics:

@@ -54,6 +54,7 @@ wildcard_constraints:
     backbone="|".join(CONFIG.backbones),
     representation="|".join(CONFIG.representations),
     mixture="|".join(CONFIG.mixtures),
+    vocoder="|".join(CONFIG.vocoders),
     feature=r"visual/\w+/\w+/(frames|spacetime|flow)|audio/\w+|mixed/\w+/\w+",
     experiment="|".join(CONFIG.experiments),
     seed=r"\d+",
@@ -128,9 +129,22 @@ def train_code(wildcards):
 def synthesis_code(wildcards):
     experiment = CONFIG.experiments[wildcards.experiment]
     kind = CONFIG.representations[experiment["representation"]]["kind"]
+    name = experiment["synthesis"]["vocoder"]
+    network = CONFIG.vocoders.get(name)
     return stage_code(
         "synthesize_audio",
         registry.module_name("systems", experiment["system"]),
+        registry.module_name("representations", kind),
+        *([registry.module_name("vocoders", network["kind"])] if network else []),
+    )
+
+
+def vocoder_code(wildcards):
+    vocoder = CONFIG.vocoders[wildcards.vocoder]
+    kind = CONFIG.representations[vocoder["representation"]]["kind"]
+    return stage_code(
+        "train_vocoder",
+        registry.module_name("vocoders", vocoder["kind"]),
         registry.module_name("representations", kind),
     )
 
@@ -253,6 +267,19 @@ def figure_files():
     return [f"results/figures/{name}.png" for name in CONFIG.report.figures]
 
 
+def figure_features(wildcards):
+    """Spectrograms that a figure shows beside those that were made."""
+    experiment = CONFIG.report.rows.get("regnet_table8", {}).get("S860D32")
+    if wildcards.figure != "regnet_fig5" or experiment is None:
+        return []
+    entry = CONFIG.experiments[experiment]
+    folders = ["audio", *([f"mixed/{entry['mixture']}"] if entry["mixture"] else [])]
+    return [
+        f"results/{DATASET}/features/{folder}/{entry['representation']}.h5"
+        for folder in folders
+    ]
+
+
 def metric_settings(wildcards):
     """Settings of one metric."""
     return CONFIG.metrics[wildcards.metric]
@@ -272,6 +299,33 @@ def tables_code():
 def training_settings(wildcards):
     """What decides an experiment's trained model."""
     return CONFIG.derived.trained_by[wildcards.experiment]
+
+
+def vocoder_audio(wildcards):
+    """Spectrograms that a vocoder learns from."""
+    name = CONFIG.vocoders[wildcards.vocoder]["representation"]
+    return f"results/{wildcards.dataset}/features/audio/{name}.h5"
+
+
+def vocoder_representation(wildcards):
+    """Settings of the spectrograms that a vocoder learns from."""
+    return CONFIG.representations[CONFIG.vocoders[wildcards.vocoder]["representation"]]
+
+
+def vocoder_files(wildcards):
+    """The trained vocoder that an experiment's sound goes through; none for Griffin-Lim."""
+    name = CONFIG.experiments[wildcards.experiment]["synthesis"]["vocoder"]
+    if name not in CONFIG.vocoders:
+        return []
+    folder = f"results/{wildcards.dataset}/vocoders/{name}"
+    return [f"{folder}/model.safetensors", f"{folder}/model.json"]
+
+
+def copied_audio(wildcards):
+    """The recorded sound's representation, for copy synthesis alone: no other system is shown it."""
+    experiment = CONFIG.experiments[wildcards.experiment]
+    through = experiment["system"] == "recorded" and experiment["model"].get("through")
+    return [audio_file(wildcards)] if through == "spectrogram" else []
 
 
 def synthesis_settings(wildcards):

@@ -1,6 +1,6 @@
 """Make: the sound of every clip, and what the sound classifier hears in it.
 
-Reads   results/{dataset}/experiments/{experiment}/seed{seed}/model.*, features
+Reads   results/{dataset}/experiments/{experiment}/seed{seed}/model.*, vocoders, features
 Writes  results/{dataset}/experiments/{experiment}/seed{seed}/{sound,judgements}.h5
 """
 
@@ -13,6 +13,8 @@ rule synthesize_audio:
         visual=visual_files,
         rows="results/{dataset}/clips.tsv",
         clips="results/{dataset}/clips.h5",
+        audio=copied_audio,
+        vocoder=vocoder_files,
     output:
         sound="results/{dataset}/experiments/{experiment}/seed{seed}/sound.h5",
     log:

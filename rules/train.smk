@@ -1,7 +1,7 @@
-"""Train: class averages, the sound classifier that judges, and every experiment's model.
+"""Train: class averages, the sound classifier that judges, vocoders, and every experiment's model.
 
 Reads   results/{dataset}/features/..., clips.{h5,tsv}
-Writes  results/{dataset}/averages/, sound_classifier/, experiments/{experiment}/seed{seed}/model.*
+Writes  results/{dataset}/averages/, sound_classifier/, vocoders/{vocoder}/, experiments/{experiment}/seed{seed}/model.*
 """
 
 
@@ -49,6 +49,37 @@ rule train_sound_classifier:
         code=stage_code("train_sound_classifier"),
     script:
         "../workflow_scripts/train_sound_classifier.py"
+
+
+rule train_vocoder:
+    """Train one vocoder, from spectrograms to sound."""
+    input:
+        audio=vocoder_audio,
+        clips="results/{dataset}/clips.h5",
+        rows="results/{dataset}/clips.tsv",
+    output:
+        model="results/{dataset}/vocoders/{vocoder}/model.safetensors",
+        facts="results/{dataset}/vocoders/{vocoder}/model.json",
+        curve="results/{dataset}/vocoders/{vocoder}/curve.jsonl",
+    log:
+        "results/logs/train_vocoder/{dataset}/{vocoder}.log",
+    benchmark:
+        "results/benchmarks/train_vocoder/{dataset}/{vocoder}.tsv"
+    priority: 10
+    conda:
+        "../envs/foley.yaml"
+    threads: CONFIG.threads_per_job
+    resources:
+        gpu=GPU,
+    params:
+        config=settings("vocoders", "vocoder"),
+        representation=vocoder_representation,
+        base_seed=CONFIG.seed,
+        n_threads=CONFIG.threads_per_job,
+        device=CONFIG.device,
+        code=vocoder_code,
+    script:
+        "../workflow_scripts/train_vocoder.py"
 
 
 rule train_model:

@@ -19,6 +19,8 @@ with log_to_file(snakemake.log[0]):
         visual_paths=list(snakemake.input.visual),
         rows_paths=[snakemake.input.rows],
         clips_paths=[snakemake.input.clips],
+        audio_paths=list(snakemake.input.audio),
+        vocoder_paths=list(snakemake.input.vocoder),
         n_threads=snakemake.params.n_threads,
         device=snakemake.params.device,
         sound_path=snakemake.output.sound,

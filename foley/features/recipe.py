@@ -36,9 +36,7 @@ def recipe(config: RepresentationConfig) -> dict[str, Any]:
         JSON-like: ``settings`` without the length of the clips, ``answer``, the means of 8 x 8 blocks
         of the representation of a fixed second of sound, and ``hash``, the name of both.
     """
-    settings = {
-        key: value for key, value in config.model_dump(mode="json").items() if key not in _OF_THE_CLIP
-    }
+    settings = recipe_settings(config)
     probing = RepresentationConfig(**settings, duration_s=_PROBE_S, n_frames=None)
     answer = _block_means(represent(_probe(config.settings.sample_rate_hz), probing))
     rounded = [round(float(value), 2) for value in answer.ravel()]
@@ -47,6 +45,11 @@ def recipe(config: RepresentationConfig) -> dict[str, Any]:
         "answer": [round(float(value), 6) for value in answer.ravel()],
         "hash": config_digest([settings, rounded]),
     }
+
+
+def recipe_settings(config: RepresentationConfig) -> dict[str, Any]:
+    """Settings of a representation that say how it is computed; not the length of the clips."""
+    return {key: value for key, value in config.model_dump(mode="json").items() if key not in _OF_THE_CLIP}
 
 
 def check_recipe(trained: Mapping[str, Any], given: Mapping[str, Any], where: str) -> None:

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 import foley
 from foley.features.audio import RepresentationConfig, resampled, to_magnitude
 from foley.models.base import Prediction
+from foley.models.vocoders.base import Vocoder
 from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.shards import ShardReader, ShardWriter
 from foley.synthesis.config import SynthesisConfig
 from foley.synthesis.griffin_lim import griffin_lim
+from foley.synthesis.vocoding import load_vocoder, vocode
 from foley.training.checkpoint import load_system
 from foley.training.examples import read_examples
 from foley.training.experiment import use_threads
@@ -33,6 +35,7 @@ def to_waveform(
     generator: np.random.Generator,
     *,
     limit: bool = True,
+    vocoder: Vocoder | None = None,
 ) -> NDArray[np.float32]:
     """Turn a predicted representation into sound (AutoFoley, section III-C).
 
@@ -42,15 +45,20 @@ def to_waveform(
     representation : RepresentationConfig
     synthesis : SynthesisConfig
     generator : numpy Generator
-        Draws the starting phase, where it is random.
+        Draws the starting phase, where it is random, or what the vocoder draws.
     limit : bool
         Cut off what exceeds full scale; without, it is left to the caller to lower it.
+    vocoder : Vocoder, optional
+        Makes the sound in place of Griffin-Lim; never exceeds full scale.
 
     Returns
     -------
     ndarray of float32, shape (n_samples,)
         Within [-1, 1] where limited.
     """
+    if vocoder is not None:
+        seed = int(generator.integers(2**63))
+        return np.asarray(vocode(vocoder, features[None], representation, seed)[0])
     settings = representation.settings
     waveform = griffin_lim(
         to_magnitude(features, representation),
@@ -75,6 +83,8 @@ def synthesize(
     visual_paths: Sequence[str],
     rows_paths: Sequence[str],
     clips_paths: Sequence[str],
+    audio_paths: Sequence[str] = (),
+    vocoder_paths: Sequence[str] = (),
     n_threads: int,
     device: str,
     sound_path: str,
@@ -92,6 +102,11 @@ def synthesize(
         The trained model.
     visual_paths, rows_paths, clips_paths : sequence of str
         See :func:`foley.training.examples.read_examples`.
+    audio_paths : sequence of str
+        Shards of the recorded sound's representation, for copy synthesis; a trained system is never
+        shown them.
+    vocoder_paths : sequence of str
+        ``model.safetensors`` and ``model.json`` of the vocoder; none where Griffin-Lim makes the sound.
     n_threads : int
     device : str
     sound_path : str
@@ -106,11 +121,16 @@ def synthesize(
     system, facts = load_system(model_path, facts_path, device)
     inverse = RepresentationConfig(**representation)
     synthesis = SynthesisConfig(**config["synthesis"])
+    vocoder = None
+    if vocoder_paths:
+        vocoder_model, vocoder_facts = vocoder_paths
+        vocoder = load_vocoder(vocoder_model, vocoder_facts, inverse, device)
     examples = read_examples(
         rows_paths=rows_paths,
         visual=config["visual"],
         visual_paths=visual_paths,
         clips_paths=[] if system.trained else clips_paths,
+        audio_paths=[] if system.trained else audio_paths,
         labels=config["labels"],
     )
     generator = torch.Generator(device).manual_seed(
@@ -121,6 +141,7 @@ def synthesize(
         "labels": list(examples.classes),
         "experiment": facts["experiment"],
         "model_sha256": file_sha256(model_path),
+        "vocoder_sha256": [file_sha256(path) for path in vocoder_paths[:1]],
         "representation": representation,
         "seeds": [base_seed, seed],
         "code": code_digest([__name__], Path(foley.__file__).parents[1]),
@@ -132,6 +153,13 @@ def synthesize(
         asked = np.arange(len(examples.rows)) if system.classifies else examples.where("test")
         for chosen, batch in examples.batches(asked, _BATCH, device):
             prediction = system.predict(batch, generator)
+            tested = [place for place, index in enumerate(chosen) if examples.rows[index].split == "test"]
+            sounds = {}
+            if vocoder is not None and prediction.spectrogram is not None and tested:
+                # All at once, also what an earlier run finished: what one draws depends on the others.
+                shown = prediction.spectrogram[tested].cpu().numpy()
+                drawn = derive_seed(base_seed, "vocode", examples.rows[chosen[tested[0]]].clip_id, seed)
+                sounds = dict(zip(tested, vocode(vocoder, shown, inverse, drawn), strict=True))
             for position, index in enumerate(chosen):
                 row = examples.rows[index]
                 if shard.done(row.clip_id):
@@ -140,7 +168,9 @@ def synthesize(
                 arrays = _arrays(prediction, position, with_sound=row.split == "test")
                 if "spectrogram" in arrays and "waveform" not in arrays:
                     phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
-                    sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
+                    sound = sounds.get(position)
+                    if sound is None:
+                        sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
                     arrays["waveform"] = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
                 facts_of_clip = {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
                 shard.write(row.clip_id, arrays, facts_of_clip)

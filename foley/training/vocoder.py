@@ -12,20 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 import foley
 from foley import registry
 from foley.errors import FoleyError, StoreError
 from foley.features.audio import RepresentationConfig, resampled
-from foley.features.recipe import check_recipe, recipe
-from foley.models.vocoders.base import Vocoder, without_norms
+from foley.features.recipe import recipe
+from foley.models.vocoders.base import Vocoder, build_vocoder
 from foley.models.vocoders.config import VocoderConfig, VocoderTrainingConfig
 from foley.provenance import code_digest, config_digest, environment, git_state
 from foley.seeds import derive_seed
-from foley.store.files import atomic_path, read_json, write_json
+from foley.store.files import atomic_path, write_json
 from foley.store.shards import ShardSet
 from foley.training.checkpoint import Stateful, load_state, save_state, save_weights, state_folder
 from foley.training.examples import read_clips
@@ -125,7 +123,7 @@ def train_vocoder(
     sounds = _read_sounds(
         audio_paths, clips_paths, rows_paths, mel, n_clips=checked.training.n_clips, seed=run_seed
     )
-    network = _build(checked, mel, run_seed).to(device)
+    network = build_vocoder(checked, mel.settings, run_seed).to(device)
     digest = _state_digest(config, representation, run_seed, [*audio_paths, *clips_paths])
     with state_folder(model_path, digest) as states:
         curve = _fit(network, sounds, checked.training, seed=run_seed, device=device, states=states)
@@ -148,57 +146,6 @@ def train_vocoder(
             },
         }
         write_json(facts_path, facts)
-
-
-def load_vocoder(
-    model_path: str | Path, facts_path: str | Path, representation: RepresentationConfig, device: str
-) -> Vocoder:
-    """Load a trained vocoder to make sound of spectrograms of one representation.
-
-    Parameters
-    ----------
-    model_path, facts_path : path
-        ``model.safetensors`` and ``model.json`` of :func:`train_vocoder`.
-    representation : RepresentationConfig
-        Of the spectrograms that it is to be given.
-    device : str
-        ``cpu`` or ``cuda``.
-
-    Returns
-    -------
-    Vocoder
-        In evaluation mode, weight norms folded in; without its discriminators' weights.
-
-    Raises
-    ------
-    StoreError
-        If a file is missing or damaged, or the two do not belong together.
-    ConfigError
-        If the vocoder was trained on another recipe; names both.
-    """
-    for path in (model_path, facts_path):
-        if not Path(path).is_file():
-            raise StoreError(f"{path}: there is no such file; train the vocoder first (make tables)")
-    facts = read_json(facts_path)
-    try:
-        trained_on = facts["recipe"]
-        network = _build(VocoderConfig(**facts["config"]), RepresentationConfig(**facts["representation"]), 0)
-        network.generator.load_state_dict(load_file(model_path))
-    except (KeyError, ValueError, RuntimeError, SafetensorError, OSError) as error:
-        raise StoreError(
-            f"{model_path}: is not the vocoder that {facts_path} describes ({error}); train it again"
-        ) from error
-    check_recipe(trained_on, recipe(representation), str(facts_path))
-    without_norms(network.generator)
-    return network.to(device).eval()
-
-
-def _build(config: VocoderConfig, mel: RepresentationConfig, seed: int) -> Vocoder:
-    module = registry.load("vocoders", config.kind)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        made: Vocoder = module.Vocoder(module.Config.model_validate(config.model), mel.settings)
-    return made
 
 
 def _read_sounds(

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
+from foley import registry
 from foley.features.representations import mel
-from foley.features.representations.base import hann_window
-from foley.models.vocoders.config import VocoderTrainingConfig
+from foley.features.representations.base import Settings, hann_window
+from foley.models.vocoders.config import VocoderConfig, VocoderTrainingConfig
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -86,6 +87,24 @@ class Vocoder(nn.Module, ABC):
         Tensor, (batch, n_frames * hop_length)
             In [-1, 1], at the scale that the spectrogram tells.
         """
+
+
+def build_vocoder(config: VocoderConfig, settings: Settings, seed: int) -> Vocoder:
+    """Make an untrained vocoder.
+
+    Parameters
+    ----------
+    config : VocoderConfig
+    settings : foley.features.representations.base.Settings
+        Of the spectrogram, of kind mel.
+    seed : int
+        Decides the weights.
+    """
+    module = registry.load("vocoders", config.kind)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made: Vocoder = module.Vocoder(module.Config.model_validate(config.model), settings)
+    return made
 
 
 def adam(parameters: nn.Module, config: VocoderTrainingConfig) -> torch.optim.Optimizer:
