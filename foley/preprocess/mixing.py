@@ -1,6 +1,6 @@
 """Sound that the picture does not show, laid over the clips' own.
 
-REGNET's simulated data (Chen et al. 2020, section V-D): "Dog-gauss" is dogs under Gaussian noise,
+REGNET's simulated data (Chen et al. 2020, section V-F): "Dog-gauss" is dogs under Gaussian noise,
 "Dog-fireworks" dogs under the sound of fireworks films. What was laid over is known, so it can be
 measured whether a system has learned the sound that belongs to the picture, or the other one too.
 """

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from foley.errors import ConfigError, ManifestError, StoreError
+from foley.features.audio import RepresentationConfig, represent
 from foley.metrics.evaluate import MetricRow, collect_metrics, load_items, read_score, score_metric
 from foley.store.manifests import Clip, Event, read_rows, write_rows
 from foley.store.shards import ShardWriter
@@ -37,21 +38,37 @@ ROWS = [
 ]
 
 
-def write_run(folder: Path, *, leave_out: str = "", judged: list[str] | None = None) -> dict[str, Any]:
-    """A run over three clips whose sounds are the recorded ones, guessed as clock throughout."""
+REPRESENTATION = RepresentationConfig(kind="stft", sample_rate_hz=RATE_HZ, duration_s=1, n_frames=20)
+
+
+def write_run(
+    folder: Path,
+    *,
+    leave_out: str = "",
+    judged: list[str] | None = None,
+    classes: list[str] = CLASSES,
+    labels: list[str] = CLASSES,
+) -> dict[str, Any]:
+    """A run over three clips whose sounds are the recorded ones, guessed as the first class throughout.
+
+    Its spectrograms are the recorded sounds', and 0.1 too much.
+    """
     generator = np.random.default_rng(0)
     waves = {row.clip_id: generator.standard_normal(RATE_HZ).astype(np.float32) * 0.1 for row in ROWS}
     paths = {name: folder / f"{name}.h5" for name in ("sound", "judgements", "clips")}
     sure = np.array([0.75, 0.25], dtype=np.float32)
+    guess = sure[: len(classes)] / sure[: len(classes)].sum()
     with ShardWriter(paths["clips"], {}) as shard:
         for row in ROWS:
             shard.write(row.clip_id, {"audio": waves[row.clip_id]}, {"sample_rate_hz": RATE_HZ})
-    with ShardWriter(paths["sound"], {"classes": CLASSES, "labels": CLASSES}) as shard:
+    about = {"classes": classes, "labels": labels, "representation": REPRESENTATION.model_dump()}
+    with ShardWriter(paths["sound"], about) as shard:
         for row in ROWS:
-            if row.clip_id != leave_out:
-                arrays = {"probabilities": sure}
+            if row.label in labels and row.clip_id != leave_out:
+                arrays = {"probabilities": guess}
                 if row.split == "test":
                     arrays["waveform"] = waves[row.clip_id]
+                    arrays["spectrogram"] = represent(waves[row.clip_id], REPRESENTATION) + 0.1
                 shard.write(row.clip_id, arrays, {"sample_rate_hz": RATE_HZ})
     with ShardWriter(paths["judgements"], {"classes": CLASSES}) as shard:
         for clip_id in judged if judged is not None else ["c0_00", "r0_00"]:
@@ -89,6 +106,7 @@ def test_items_hold_what_the_files_say(tmp_path: Path) -> None:
         ("confusion", 0.5),
         ("envelope", 0.0),
         ("correlation", 1.0),
+        ("l2", 0.01),
     ],
 )
 def test_every_metric_scores_a_run(tmp_path: Path, metric: str, value: float) -> None:
@@ -109,6 +127,32 @@ def test_a_missing_test_clip_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="1 test clips are missing, first r0_00"):
         score_metric(metric="accuracy", settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
     assert not (tmp_path / "m.json").exists()
+
+
+def test_a_run_of_some_classes_lacks_nothing_of_the_others(tmp_path: Path) -> None:
+    run = write_run(tmp_path, classes=["rain"], labels=["rain"], judged=["r0_00"])
+    (only,) = load_items(**run)
+    assert (only.clip_id, only.classes) == ("r0_00", ("clock", "rain"))
+    np.testing.assert_array_equal(only.probabilities, [0.0, 1.0])
+    for metric in ("accuracy", "log_loss", "confusion", "retrieval", "l2"):
+        score_metric(metric=metric, settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
+        found = read_score(tmp_path / "m.json")
+        assert found.n == 1
+        assert not [path for path, part in found.walk() if part.value is None and path.endswith("/rain")]
+    run = write_run(tmp_path / "less", classes=["rain"], labels=["rain"], leave_out="r0_00")
+    with pytest.raises(StoreError, match="1 test clips are missing, first r0_00"):
+        load_items(**run)
+
+
+def test_classes_in_another_order_keep_their_probabilities(tmp_path: Path) -> None:
+    items = load_items(**write_run(tmp_path, classes=["rain", "clock"]))
+    for item in items:
+        np.testing.assert_array_equal(item.probabilities, np.array([0.25, 0.75], dtype=np.float32))
+
+
+def test_a_class_that_the_classifier_does_not_know_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"list different classes [(]wind is in the first only"):
+        load_items(**write_run(tmp_path, classes=["rain", "wind"]))
 
 
 def test_a_missing_judgement_is_an_error(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Scores of class, retrieval, loudness and correlation: small cases worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from foley.errors import StoreError
-from foley.metrics import accuracy, confusion, correlation, envelope, log_loss, retrieval
+from foley.features.audio import RepresentationConfig, represent, resampled
+from foley.metrics import accuracy, confusion, correlation, envelope, l2, log_loss, retrieval
 from foley.metrics.base import NO_CLASS_OUTPUT, Item, MetricConfig, Score
 from foley.metrics.statistics import (
     class_average_score,
@@ -139,6 +142,60 @@ def test_envelope_of_silence_is_the_recorded_level() -> None:
     recorded = np.full(RATE_HZ, 0.5)
     found = envelope.score([sounding("1", np.zeros(RATE_HZ), recorded)], envelope.Config(), 0)
     assert found.value == pytest.approx(0.5, rel=0.02)
+
+
+MEL = RepresentationConfig(kind="mel", sample_rate_hz=8000, duration_s=1, n_frames=20, highest_hz=3600)
+
+
+def drawn(name: str, off_by: float, label: str, *, louder: float = 1.0, rate_hz: int = 8000) -> Item:
+    """A clip whose spectrogram is off by a number everywhere, and whose sound is too loud."""
+    sound = np.random.default_rng(int(name)).normal(0, 0.05, 8000).astype(np.float32)
+    item = sounding(name, resampled(louder * sound, 8000, rate_hz), resampled(sound, 8000, rate_hz), label)
+    return replace(
+        item,
+        sample_rate_hz=rate_hz,
+        recording_id=name,
+        representation=MEL.model_dump(),
+        load_spectrogram=lambda: represent(sound, MEL) + np.float32(off_by),
+    )
+
+
+def test_l2_is_the_mean_squared_difference_by_class() -> None:
+    items = [drawn("1", 0.1, "a"), drawn("2", -0.3, "a"), drawn("3", 0.2, "b")]
+    found = l2.score(items, l2.Config(), 0)
+    assert found.value == pytest.approx((0.01 + 0.09 + 0.04) / 3, rel=1e-4)
+    assert found.parts["class/a"].value == pytest.approx(0.05, rel=1e-4)
+    assert found.parts["class/b"].value == pytest.approx(0.04, rel=1e-4)
+    assert found.ci_low < found.value < found.ci_high
+    assert found.parts["sound"].value == 0
+
+
+def test_l2_of_the_sound_that_was_made_holds_what_the_vocoder_adds() -> None:
+    found = l2.score([drawn("1", 0.0, "a", louder=10 ** (6 / 20))], l2.Config(), 0)
+    assert found.value == 0
+    # 6 dB of the mel's 100, squared, where it is neither silent nor at its top.
+    assert found.parts["sound"].value == pytest.approx(0.06**2, rel=0.02)
+    assert found.parts["sound"].parts["class/a"].value == found.parts["sound"].value
+
+
+def test_l2_hears_a_clip_of_another_rate() -> None:
+    found = l2.score([drawn("1", 0.0, "a", rate_hz=16000)], l2.Config(), 0)
+    assert found.value == pytest.approx(0, abs=1e-3)
+
+
+def test_l2_of_a_system_without_spectrograms_is_not_defined() -> None:
+    found = l2.score([replace(drawn("1", 0.0, "a"), load_spectrogram=None)], l2.Config(), 0)
+    assert (found.value, found.note) == (None, "this system makes no spectrogram")
+    assert found.parts["sound"].value == 0
+
+
+def test_l2_of_spectrograms_of_unlike_shape_is_refused() -> None:
+    wrong = replace(drawn("1", 0.0, "a"), load_spectrogram=lambda: np.zeros((80, 19), np.float32))
+    with pytest.raises(StoreError, match=r"1: the predicted spectrogram has shape \(80, 19\)"):
+        l2.score([wrong], l2.Config(), 0)
+    nan = replace(wrong, load_spectrogram=lambda: np.full((80, 20), np.nan, np.float32))
+    with pytest.raises(StoreError, match="spectrogram is not a finite array"):
+        l2.score([nan], l2.Config(), 0)
 
 
 def test_sounds_of_unlike_length_are_refused() -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from foley.errors import FoleyError, StoreError
+from foley.errors import ConfigError, FoleyError, StoreError
 from foley.models.frame_sequence import System as FrameSequence
 from foley.store.files import read_json
 from foley.store.manifests import Clip, read_rows, write_rows
-from foley.store.shards import ShardReader, ShardSet
+from foley.store.shards import ShardReader, ShardSet, ShardWriter
 from foley.synthesis.config import SynthesisConfig
 from foley.synthesis.generate import synthesize
 from foley.training.averages import average_class_spectrograms
@@ -158,7 +158,69 @@ def test_a_clip_without_features_is_left_out(dataset, tmp_path):
     assert "extra_00" not in [row.clip_id for row in examples.rows]
 
 
+def test_only_the_chosen_classes_are_kept(dataset):
+    examples = read_examples(
+        rows_paths=dataset.rows,
+        visual=VISUAL[:1],
+        visual_paths=dataset.visual_paths(VISUAL[:1]),
+        labels=("tick", "bang"),
+    )
+    assert examples.classes == ("bang", "tick")
+    assert {row.label for row in examples.rows} == {"bang", "tick"}
+    assert sorted(set(examples.labels.tolist())) == [0, 1]
+
+
+def test_a_misspelt_label_is_named(dataset):
+    with pytest.raises(ConfigError, match="no clip is labelled 'tikc'; there are bang, drip, tick"):
+        read_examples(rows_paths=dataset.rows, visual=(), visual_paths=[], labels=("tikc",))
+
+
 # Training
+
+
+def test_an_experiment_on_some_classes_makes_these_only(dataset, tmp_path):
+    experiment = SEQUENCE.model_copy(update={"labels": ("drip", "tick")})
+    train(dataset, tmp_path, experiment)
+    facts = read_json(tmp_path / "model.json")
+    assert facts["spec"]["classes"] == ["drip", "tick"]
+    assert (facts["n_train_clips"], facts["n_test_clips"]) == (12, 4)
+    sound = make_sound(dataset, tmp_path, experiment)
+    assert sound.attributes["labels"] == sound.attributes["classes"] == ["drip", "tick"]
+    assert {sound.item_attributes(clip_id)["label"] for clip_id in sound.items} == {"drip", "tick"}
+    assert sound.read(sound.items[0], "probabilities").shape == (2,)
+
+
+def test_mixed_sound_is_the_target_and_averages_stay_clean(dataset, tmp_path):
+    louder = []
+    for number, path in enumerate(dataset.audio):
+        louder.append(str(tmp_path / f"{number}.h5"))
+        clean = ShardReader(path)
+        with ShardWriter(louder[-1], {}) as writer:
+            for clip_id in clean.items:
+                values = {"features": clean.read(clip_id, "features") + 0.5}
+                writer.write(clip_id, values, clean.item_attributes(clip_id))
+    clean = train(dataset, tmp_path / "clean")
+    mixed = train(dataset, tmp_path / "mixed", audio_paths=louder)
+    weights = [load_file(folder / "model.safetensors") for folder in (clean, mixed)]
+    assert torch.equal(weights[0]["averages"], weights[1]["averages"])
+    assert not torch.equal(weights[0]["classify.weight"], weights[1]["classify.weight"])
+    curves = [read_json(folder / "model.json")["last_epoch"]["sound"] for folder in (clean, mixed)]
+    assert curves[1] > curves[0] + 0.1  # half of everything is missing from the averages
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_waveforms_are_given_to_those_who_learn_from_them(dataset, tmp_path, monkeypatch, needed):
+    seen = []
+    original = FrameSequence.losses
+
+    def losses(self, batch, generator):
+        seen.append(None if batch.waveform is None else batch.waveform.shape[1])
+        return original(self, batch, generator)
+
+    monkeypatch.setattr(FrameSequence, "losses", losses)
+    monkeypatch.setattr(FrameSequence, "needs_waveform", needed)
+    train(dataset, tmp_path, clips_paths=dataset.clips)
+    assert set(seen) == {REPRESENTATION.settings.n_samples if needed else None}
 
 
 def test_writes_a_model_that_says_what_it_is(dataset, tmp_path):
@@ -337,6 +399,9 @@ def test_recorded_sound_comes_back_as_it_was(dataset, tmp_path):
     train(dataset, tmp_path, RECORDED)
     assert (tmp_path / "curve.jsonl").read_text() == ""
     sound = make_sound(dataset, tmp_path, RECORDED)
+    assert sound.items == sorted(row.clip_id for row in clips(dataset, "test"))
+    assert sound.attributes["labels"] == sorted(LABELS)
+    assert "classes" not in sound.attributes
     for row in clips(dataset, "test"):
         assert sound.names(row.clip_id) == ["waveform"]
         recorded = ShardSet(dataset.clips).read(row.clip_id, "audio")
