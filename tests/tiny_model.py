@@ -8,6 +8,7 @@ import torch
 from foley.features.audio import RepresentationConfig
 from foley.features.visual import BackboneConfig
 from foley.models.base import DataSpec
+from foley.preprocess.flow_config import FlowConfig
 from foley.preprocess.interpolation import InterpolationConfig
 from foley.preprocess.spacetime import SpacetimeConfig
 from foley.store.files import write_json
@@ -70,6 +71,71 @@ def write_model(folder: Path, *, level: float = 0.5, favourite: str = "hum") -> 
                 kind="stft", sample_rate_hz=44_100, duration_s=3.0, n_frames=570
             ).model_dump(mode="json"),
             "synthesis": SynthesisConfig(n_iterations=4).model_dump(mode="json"),
+        },
+    }
+    write_json(folder / "model.json", facts)
+    return folder
+
+
+REGNET_S = 2.0
+REGNET_FPS = 21.5
+
+
+def write_regnet(folder: Path) -> Path:
+    """Write a REGNET of windows of 2 s at 22,050 Hz whose sound depends much on the noise that it draws."""
+    settings: dict[str, Any] = {
+        "n_noise": 8,
+        "n_encoded": 16,
+        "n_units": 8,
+        "n_generated": 16,
+        "bottleneck_dim": 4,
+        "n_judged": (8, 8, 8),
+    }
+    n_steps = round(REGNET_S * REGNET_FPS)
+    spec = DataSpec(
+        classes=CLASSES,
+        visual_dims=(1280, 48),
+        n_visual_steps=(n_steps, n_steps),
+        visual_hz=(REGNET_FPS, REGNET_FPS),
+        n_bins=80,
+        n_audio_frames=4 * n_steps,
+        sample_rate_hz=22_050,
+        duration_s=REGNET_S,
+    )
+    system: Any = build_system("regnet", settings, spec, torch.zeros(2, 80, 4 * n_steps), seed=0)
+    with torch.no_grad():
+        for part in (system.encoder, system.generator):
+            for name, value in part.named_parameters():
+                if name.endswith("weight") and value.dim() > 1:
+                    value.mul_(8)
+        system.generator.draft[-1].bias.fill_(0.5)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(system, folder / "model.safetensors")
+    lite0 = BackboneConfig(
+        network="efficientnet_lite0", weights="random", input_px=32, batch_size=16, engine="torch"
+    )
+    grid = BackboneConfig(network="flow_grid", input_px=48, batch_size=16, engine="torch")
+    mel = {"kind": "mel", "duration_s": REGNET_S, "n_frames": 4 * n_steps}
+    flow = FlowConfig(method="dis", fps=REGNET_FPS, width_px=64, height_px=48)
+    facts = {
+        "experiment": "tiny",
+        "config": {
+            "system": "regnet",
+            "model": settings,
+            "visual": ["lite0/native/frames", "grid/dis/flow"],
+        },
+        "spec": spec_as_json(spec),
+        "pipeline": {
+            "clip_duration_s": REGNET_S,
+            "size_px": 48,
+            "spacetime": SpacetimeConfig().model_dump(mode="json"),
+            "backbones": {"lite0": lite0.model_dump(mode="json"), "grid": grid.model_dump(mode="json")},
+            "interpolations": {
+                "native": InterpolationConfig(method="repeat", fps=REGNET_FPS).model_dump(mode="json")
+            },
+            "flows": {"dis": flow.model_dump(mode="json")},
+            "representation": RepresentationConfig(**mel).model_dump(mode="json"),
+            "synthesis": SynthesisConfig(n_iterations=2).model_dump(mode="json"),
         },
     }
     write_json(folder / "model.json", facts)

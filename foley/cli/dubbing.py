@@ -12,13 +12,58 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from foley import registry
 from foley.errors import FoleyError
 from foley.media.ffmpeg import open_media, picture_stream, replace_sound, shown
-from foley.store.files import atomic_path
+from foley.store.files import atomic_path, read_json
 from foley.synthesis.dubbing import Dub, dub_sound, forced_class, load_dubber, write_cues
 
 _SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 _SHOWN_RUNS = 20
+
+
+def find_model(model: Path | None, system: str | None, *, default: Path, results: Path) -> Path:
+    """Find the folder of the model that a person means.
+
+    Parameters
+    ----------
+    model : Path or None
+        Its folder.
+    system : str or None
+        Name of its system. Of the experiments with that system, the one that bears its name is meant;
+        the first seed of it.
+    default : Path
+        What is meant where neither is said.
+    results : Path
+        Folder of the runs.
+
+    Raises
+    ------
+    FoleyError
+        If both are said, nothing of that system was trained, or there is a choice to be made.
+    """
+    if system is None:
+        return model or default
+    if model is not None:
+        raise FoleyError(f"{shown(model)}: --model and --system both name a model; give one of them")
+    registry.module_name("systems", system)
+    trained = [
+        path.parent
+        for path in results.glob("*/experiments/*/seed*/model.json")
+        if read_json(path)["config"]["system"] == system
+    ]
+    folders = sorted({folder.parent for folder in trained})
+    meant = [folder for folder in folders if folder.name == system] or folders
+    if not meant:
+        raise FoleyError(
+            f"{shown(results)}: no model of system {system} is there; `make tables` trains one, or name a "
+            "folder with --model"
+        )
+    if len(meant) > 1:
+        found = ", ".join(shown(folder) for folder in meant)
+        raise FoleyError(f"{system}: several models are there ({found}); name one with --model")
+    seeds = [folder for folder in trained if folder.parent == meant[0]]
+    return min(seeds, key=lambda folder: int(folder.name.removeprefix("seed")))
 
 
 def dub_film(

@@ -24,7 +24,12 @@ def dub(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The film with its new sound (.mp4, .mov, .mkv).")
     ],
-    model: Annotated[Path, typer.Option(help="Folder of a trained model.")] = DEFAULT_MODEL,
+    model: Annotated[
+        Path | None, typer.Option(help=f"Folder of a trained model; by default {DEFAULT_MODEL}.")
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="Name of a system, in place of a folder: regnet, frame_relation, ...")
+    ] = None,
     label: Annotated[
         str | None, typer.Option("--class", help="Say what sounds, in place of guessing it.")
     ] = None,
@@ -36,12 +41,12 @@ def dub(
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
 ) -> None:
     """Put a sound track to a film; its picture is copied untouched."""
-    from foley.cli.dubbing import dub_film
+    from foley.cli.dubbing import dub_film, find_model
 
     dub_film(
         video=video,
         output=output,
-        model=model,
+        model=find_model(model, system, default=DEFAULT_MODEL, results=Path("results")),
         label=label,
         seed=seed,
         wav=wav,

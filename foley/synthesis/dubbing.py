@@ -1,9 +1,10 @@
 """A new sound for a film of any length, by a model that makes a few seconds at a time.
 
 The film is read once, from start to end, in overlapping windows of the model's clip length. Each
-window goes the way of a training clip: pictures decoded by their time stamps, interpolated,
-stacked, looked at by the image networks, and turned into sound by the model. Windows are joined
-where they overlap. No more than a few windows are ever in memory, whatever the length of the film.
+window goes the way of a training clip: pictures decoded by their time stamps, interpolated and
+stacked, or made into optical flow, looked at by the image networks, and turned into sound by the
+model. Windows are joined where they overlap. No more than a few windows are ever in memory, whatever
+the length of the film.
 
 Decisions that the papers leave open:
 
@@ -21,13 +22,13 @@ Decisions that the papers leave open:
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import soundfile
@@ -39,13 +40,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from foley.errors import ConfigError, MediaError, StoreError
 from foley.features.audio import RepresentationConfig
 from foley.features.onsets import detect_onsets
-from foley.features.visual import Backbone, BackboneConfig, feature_frames, load_backbone
+from foley.features.visual import (
+    Backbone,
+    BackboneConfig,
+    feature_frames,
+    flow_features,
+    frames_looked_at,
+    load_backbone,
+)
 from foley.media.ffmpeg import MediaFacts, probe, shown
 from foley.media.reasons import Reason
-from foley.media.video import iterate_frames
+from foley.media.video import ShownPicture, iterate_pictures
 from foley.models.base import Batch, Prediction, System
+from foley.preprocess.flow_config import FlowConfig
 from foley.preprocess.interpolation import InterpolationConfig, interpolate_clip, target_times
-from foley.preprocess.spacetime import SpacetimeConfig, frames_needed, image_frames, make_images
+from foley.preprocess.optical_flow import flow_clip, on_screen, to_grey
+from foley.preprocess.spacetime import SpacetimeConfig, image_frames, make_images
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.files import atomic_path
 from foley.synthesis.config import SynthesisConfig
@@ -56,7 +66,10 @@ from foley.training.experiment import use_threads
 
 Waveform = NDArray[np.float32]
 Picture = NDArray[np.uint8]
+Look = Callable[[ShownPicture], Picture]
+"""What is kept of a decoded picture."""
 
+_COLOUR = "colour"
 _SLACK_S = 1e-6
 _MOST_WAV_BYTES = 2**32 - 2**16
 
@@ -77,13 +90,40 @@ class DubConfig(BaseModel):
 
 @dataclass(frozen=True)
 class View:
-    """One visual feature of a model: which pictures, and which network looks at them."""
+    """One visual feature of a model: which pictures, and which network looks at them.
 
-    backbone_name: str
-    interpolation_name: str
-    kind: Literal["frames", "spacetime"]
+    Parameters
+    ----------
+    name : str
+        ``<backbone>/<interpolation>/<frames|spacetime>`` or ``<backbone>/<flow>/flow``.
+    backbone : BackboneConfig
+    source : InterpolationConfig or FlowConfig
+        How its pictures, or its maps of optical flow, are made.
+    """
+
+    name: str
     backbone: BackboneConfig
-    interpolation: InterpolationConfig
+    source: InterpolationConfig | FlowConfig
+
+    @property
+    def kind(self) -> str:
+        """``frames``, ``spacetime`` or ``flow``."""
+        return self.name.split("/")[2]
+
+    @property
+    def source_name(self) -> str:
+        """Name of the interpolation, or of the flow."""
+        return self.name.split("/")[1]
+
+    @property
+    def network_name(self) -> str:
+        """Views of one name share a network; one that looks at flow is not the one for pictures."""
+        return self.name if isinstance(self.source, FlowConfig) else self.name.split("/")[0]
+
+    @property
+    def look_name(self) -> str:
+        """Views of one name look at the same decoded pictures."""
+        return f"grey/{self.source_name}" if isinstance(self.source, FlowConfig) else _COLOUR
 
 
 @dataclass(frozen=True)
@@ -97,7 +137,7 @@ class Dubber:
     views : tuple of View
         In the order of the system's inputs.
     networks : dict
-        Image networks by name.
+        Image networks by :attr:`View.network_name`.
     spacetime, representation, synthesis
         As in training.
     size_px : int
@@ -118,6 +158,18 @@ class Dubber:
     def classes(self) -> tuple[str, ...]:
         """Labels that the model knows."""
         return self.system.spec.classes
+
+    @property
+    def looks(self) -> dict[str, Look]:
+        """What the views need of every decoded picture, by :attr:`View.look_name`."""
+        return {view.look_name: _look(view, self.size_px) for view in self.views}
+
+
+def _look(view: View, size_px: int) -> Look:
+    source = view.source
+    if isinstance(source, FlowConfig):
+        return lambda picture: to_grey(picture.rgb(), source)
+    return lambda picture: picture.rgb(size_px)
 
 
 @dataclass(frozen=True)
@@ -238,8 +290,13 @@ def load_dubber(model_dir: str | Path, *, device: str = "cpu", n_threads: int = 
             f"{shown(facts_path)}: does not say how the model sees a film ({what}); train the model again "
             "(make tables)"
         ) from error
-    configs = {view.backbone_name: view.backbone for view in views}
-    networks = {name: load_backbone(config, device, n_threads=n_threads) for name, config in configs.items()}
+    networks: dict[str, Backbone] = {}
+    for view in views:
+        if view.network_name not in networks:
+            bound_px = view.source.bound_px if isinstance(view.source, FlowConfig) else None
+            networks[view.network_name] = load_backbone(
+                view.backbone, device, n_threads=n_threads, bound_px=bound_px
+            )
     return replace(dubber, networks=networks)
 
 
@@ -247,18 +304,15 @@ def _views(facts: dict[str, Any]) -> tuple[View, ...]:
     pipeline = facts["pipeline"]
     views = []
     for name in facts["config"]["visual"]:
-        backbone, interpolation, kind = name.split("/")
-        if kind not in ("frames", "spacetime"):
+        backbone, source, kind = name.split("/")
+        made: InterpolationConfig | FlowConfig
+        if kind == "flow":
+            made = FlowConfig(**pipeline["flows"][source])
+        elif kind in ("frames", "spacetime"):
+            made = InterpolationConfig(**pipeline["interpolations"][source])
+        else:
             raise ValueError(f"{name}: no such kind of pictures")
-        views.append(
-            View(
-                backbone_name=backbone,
-                interpolation_name=interpolation,
-                kind=cast(Literal["frames", "spacetime"], kind),
-                backbone=BackboneConfig(**pipeline["backbones"][backbone]),
-                interpolation=InterpolationConfig(**pipeline["interpolations"][interpolation]),
-            )
-        )
+        views.append(View(name, BackboneConfig(**pipeline["backbones"][backbone]), made))
     return tuple(views)
 
 
@@ -358,8 +412,8 @@ def overlap_add(
 
 
 def picture_windows(
-    path: str | Path, starts_s: Sequence[float], duration_s: float, size_px: int
-) -> Iterator[tuple[Picture, NDArray[np.float64]]]:
+    path: str | Path, starts_s: Sequence[float], duration_s: float, looks: Mapping[str, Look]
+) -> Iterator[tuple[dict[str, Picture], NDArray[np.float64]]]:
     """Decode a film once and give the pictures of one window after the other.
 
     Parameters
@@ -369,31 +423,31 @@ def picture_windows(
         Increasing, on the picture's clock.
     duration_s : float
         Length of a window.
-    size_px : int
-        Pictures are squeezed to squares of this side while they are decoded.
+    looks : mapping
+        What to keep of every picture while it is decoded, by name.
 
     Yields
     ------
-    frames : ndarray of uint8, shape (n, size_px, size_px, 3)
-        RGB; from the picture that is on the screen at the start to the first one after the end,
-        where there is one.
+    seen : dict of str to ndarray of uint8, each (n, ...)
+        By the names of `looks`; from the picture that is on the screen at the start to the first one
+        after the end, where there is one.
     times_s : ndarray of float64, shape (n,)
         Relative to the window's start.
 
     Raises
     ------
     MediaError
-        As :func:`foley.media.video.iterate_frames`.
+        As :func:`foley.media.video.iterate_pictures`.
     """
-    held: deque[tuple[float, Picture]] = deque()
-    pictures = iterate_frames(path, size_px=size_px)
+    held: deque[tuple[float, dict[str, Picture]]] = deque()
+    pictures = iterate_pictures(path)
     with closing(cast(Any, pictures)):
         for start_s in starts_s:
             while not held or held[-1][0] < start_s + duration_s:
                 following = next(pictures, None)
                 if following is None:
                     break
-                held.append(following)
+                held.append((following.time_s, {name: look(following) for name, look in looks.items()}))
                 _drop_past(held, start_s)
             if not held:
                 raise MediaError(
@@ -401,23 +455,25 @@ def picture_windows(
                 )
             _drop_past(held, start_s)
             times_s = np.array([time_s for time_s, _ in held], dtype=np.float64)
-            yield np.stack([picture for _, picture in held]), times_s - start_s
+            seen = {name: np.stack([kept[name] for _, kept in held]) for name in looks}
+            yield seen, times_s - start_s
 
 
-def _drop_past(held: deque[tuple[float, Picture]], start_s: float) -> None:
+def _drop_past(held: deque[tuple[float, dict[str, Picture]]], start_s: float) -> None:
     """Forget pictures that have left the screen by `start_s`."""
     while len(held) > 1 and held[1][0] <= start_s + _SLACK_S:
         held.popleft()
 
 
 def window_features(
-    frames: Picture, times_s: NDArray[np.float64], dubber: Dubber
+    seen: Mapping[str, Picture], times_s: NDArray[np.float64], dubber: Dubber
 ) -> tuple[NDArray[np.float16], ...]:
     """Look at one window as training looked at its clips.
 
     Parameters
     ----------
-    frames : ndarray of uint8, shape (n, size_px, size_px, 3)
+    seen : mapping of str to ndarray of uint8, each (n, ...)
+        By :attr:`View.look_name`.
     times_s : ndarray of float64, shape (n,)
         As :func:`picture_windows` gives them.
     dubber : Dubber
@@ -426,37 +482,46 @@ def window_features(
     -------
     tuple of ndarray of float16, each (n_steps, dim)
         One for each of the model's inputs; the numbers are those of
-        :func:`foley.features.streaming.extract_streamed`.
+        :func:`foley.features.streaming.extract_streamed`, and of
+        :func:`foley.features.visual.extract_flow_shard`.
     """
     duration_s = dubber.system.spec.duration_s
-    made: dict[str, Picture] = {}
+    interpolated: dict[str, Picture] = {}
     features = []
     for view in dubber.views:
-        n_frames = len(target_times(duration_s, view.interpolation.fps))
-        if view.interpolation_name not in made:
-            same = [other for other in dubber.views if other.interpolation_name == view.interpolation_name]
-            wanted = [_looked_at(other, n_frames, dubber.spacetime) for other in same]
-            made[view.interpolation_name] = interpolate_clip(
-                frames,
-                times_s,
-                duration_s=duration_s,
-                config=view.interpolation,
-                wanted=np.unique(np.concatenate(wanted)),
-            )
-        pictures = made[view.interpolation_name]
-        rows = feature_frames(n_frames, view.backbone)
+        network, pictures = dubber.networks[view.network_name], seen[view.look_name]
+        if isinstance(view.source, FlowConfig):
+            grey = pictures[on_screen(times_s, view.source, duration_s)]
+            maps = flow_clip(grey, view.source, dubber.device)
+            features.append(flow_features(maps, view.backbone, network)[0])
+            continue
+        if view.source_name not in interpolated:
+            interpolated[view.source_name] = _interpolated(pictures, times_s, view, dubber)
+        pictures = interpolated[view.source_name]
+        rows = feature_frames(len(pictures), view.backbone)
         if view.kind == "spacetime":
+            rows = np.searchsorted(image_frames(len(pictures), dubber.spacetime), rows)
             pictures = make_images(pictures, dubber.spacetime)
-            rows = np.searchsorted(image_frames(n_frames, dubber.spacetime), rows)
-        features.append(dubber.networks[view.backbone_name](pictures[rows]))
+        features.append(network(pictures[rows]))
     return tuple(features)
 
 
-def _looked_at(view: View, n_frames: int, spacetime: SpacetimeConfig) -> NDArray[np.int64]:
-    return (
-        feature_frames(n_frames, view.backbone)
-        if view.kind == "frames"
-        else frames_needed(n_frames, spacetime)
+def _interpolated(frames: Picture, times_s: NDArray[np.float64], view: View, dubber: Dubber) -> Picture:
+    """Make the pictures that any view of the same interpolation looks at."""
+    duration_s = dubber.system.spec.duration_s
+    n_frames = len(target_times(duration_s, view.source.fps))
+    same = [
+        other
+        for other in dubber.views
+        if (other.source_name, other.source) == (view.source_name, view.source)
+    ]
+    wanted = [frames_looked_at(n_frames, other.kind, other.backbone, dubber.spacetime) for other in same]
+    return interpolate_clip(
+        frames,
+        times_s,
+        duration_s=duration_s,
+        config=cast(InterpolationConfig, view.source),
+        wanted=np.unique(np.concatenate(wanted)),
     )
 
 
@@ -576,10 +641,12 @@ def forced_class(dubber: Dubber, label: str | None) -> int | None:
     Raises
     ------
     ConfigError
-        If the model does not know it; lists what it knows.
+        If the model does not know it; lists what it knows. Also for a model that recognises no class.
     """
     if label is None:
         return None
+    if not dubber.system.classifies:
+        raise ConfigError("this model tells no classes apart, so that none can be named; leave out --class")
     if label not in dubber.classes:
         raise ConfigError(f"the model knows no class {label!r}; it knows {', '.join(dubber.classes)}")
     return dubber.classes.index(label)
@@ -638,12 +705,12 @@ def dub_sound(
     n_overlap = min(round(config.overlap_s * rate), n_window // 4)
     n_fade = min(round(config.fade_s * rate), n_overlap // 2)
     starts = window_starts(n_samples, n_window, n_overlap)
-    windows = picture_windows(video, [start / rate for start in starts], spec.duration_s, dubber.size_px)
+    windows = picture_windows(video, [start / rate for start in starts], spec.duration_s, dubber.looks)
 
     def seen() -> Iterator[_Seen]:
-        for index, (frames, times_s) in enumerate(windows):
+        for index, window in enumerate(windows):
             generator = torch.Generator(dubber.device).manual_seed(derive_seed(seed, "dub", index))
-            yield _see(window_features(frames, times_s, dubber), dubber, generator)
+            yield _see(window_features(*window, dubber), dubber, generator)
             if on_progress is not None:
                 on_progress(min(starts[index] + n_window, n_samples) / rate, n_samples / rate)
 

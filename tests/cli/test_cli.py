@@ -16,7 +16,7 @@ from foley.media.ffmpeg import ffmpeg_binary, open_media, probe
 from foley.store.manifests import Failure, write_rows
 from foley.store.shards import ShardWriter
 from tests.films import hits, make_film
-from tests.tiny_model import write_model
+from tests.tiny_model import write_model, write_regnet
 
 Run = Callable[..., tuple[int, str, str]]
 VFR_S = np.cumsum([0.0, *np.tile([0.02, 0.02, 0.11, 0.04], 12)])
@@ -138,6 +138,30 @@ def test_dub_puts_the_new_sound_first_and_plays_it_by_default(tmp_path: Path, mo
     assert_same_packets(tmp_path / "b.mp4", film, "audio", 1, 0)
     assert run("dub", film, "-o", tmp_path / "c.mp4", "--model", model, "--no-keep-original")[0] == 0
     assert n_sounds(tmp_path / "c.mp4") == 1
+
+
+def test_dub_finds_a_model_by_its_system(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    film = make_film(Path("film.mp4"), STEADY_S)
+    words = ("dub", film, "-o", "b.mp4", "--system")
+    assert "no model of system regnet is there" in run(*words, "regnet")[2]
+    write_regnet(Path("results/films/experiments/small/seed10"))
+    write_regnet(Path("results/films/experiments/small/seed2"))
+    write_model(Path("results/films/experiments/other/seed0"))
+    status, out, _ = run(*words, "regnet", "--wav", "b.wav")
+    assert status == 0
+    assert "cues" in out
+    assert soundfile.info("b.wav").frames == round(probe(film).duration_s * 48_000)
+    write_regnet(Path("results/films/experiments/wide/seed0"))
+    status, _, err = run(*words, "regnet")
+    assert status == 1
+    assert "several models are there" in err
+    assert "experiments/small" in err
+    assert "experiments/wide" in err
+    write_regnet(Path("results/films/experiments/regnet/seed0"))
+    assert run(*words, "regnet")[0] == 0
+    assert "give one of them" in run(*words, "regnet", "--model", "results")[2]
+    assert "no systems entry is called 'regnett'" in run(*words, "regnett")[2]
 
 
 def test_dub_writes_the_sound_and_the_cues(tmp_path: Path, model: Path, run: Run) -> None:

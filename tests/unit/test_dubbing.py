@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from foley.errors import ConfigError, MediaError, StoreError
 from foley.features.streaming import extract_streamed
+from foley.features.visual import extract_flow_shard
 from foley.media.audio import write_wav
 from foley.media.ffmpeg import probe
-from foley.preprocess.interpolation import read_clip
+from foley.preprocess.flow_config import FlowConfig
+from foley.preprocess.interpolation import InterpolationConfig, read_clip
+from foley.preprocess.optical_flow import compute_shard
 from foley.store.files import read_json, write_json
 from foley.store.shards import ShardReader, ShardWriter
 from foley.synthesis.dubbing import (
@@ -34,7 +37,7 @@ from foley.synthesis.dubbing import (
 from foley.synthesis.generate import to_waveform
 from foley.synthesis.levels import LoudnessMeter, PeakMeter
 from tests.films import hits, make_film
-from tests.tiny_model import write_model
+from tests.tiny_model import write_model, write_regnet
 
 VFR_S = np.cumsum([0.0, *np.tile([0.02, 0.02, 0.11, 0.04], 30)])
 
@@ -47,6 +50,11 @@ def dubber(tmp_path_factory: pytest.TempPathFactory) -> Dubber:
 @pytest.fixture(scope="module")
 def hitting(tmp_path_factory: pytest.TempPathFactory) -> Dubber:
     return load_dubber(write_model(tmp_path_factory.mktemp("model"), level=2.0, favourite="hit"))
+
+
+@pytest.fixture(scope="module")
+def regnet(tmp_path_factory: pytest.TempPathFactory) -> Dubber:
+    return load_dubber(write_regnet(tmp_path_factory.mktemp("model")))
 
 
 @pytest.mark.parametrize("n_samples", [1, 99, 100, 101, 185, 186, 1000, 12345])
@@ -103,19 +111,21 @@ def test_samples_outside_the_joins_are_the_windows_own() -> None:
 def test_windows_hold_the_pictures_that_a_training_clip_holds(tmp_path: Path, dubber: Dubber) -> None:
     film = make_film(tmp_path / "vfr.mkv", VFR_S)
     starts_s = [0.0, 1.234, 2.5]
-    windows = list(picture_windows(film, starts_s, 2.0, 32))
-    config = dubber.views[0].interpolation
-    for start_s, (frames, times_s) in zip(starts_s, windows, strict=True):
+    windows = list(picture_windows(film, starts_s, 2.0, {"small": lambda picture: picture.rgb(32)}))
+    config = dubber.views[0].source
+    assert isinstance(config, InterpolationConfig)
+    for start_s, (seen, times_s) in zip(starts_s, windows, strict=True):
         same, same_s = read_clip(path=film, start_s=start_s, duration_s=2.0, size_px=32, config=config)
         np.testing.assert_array_equal(times_s, same_s)
-        np.testing.assert_array_equal(frames, same)
+        np.testing.assert_array_equal(seen["small"], same)
 
 
 def test_no_more_than_a_window_of_pictures_is_held(tmp_path: Path) -> None:
     film = make_film(tmp_path / "long.mp4", np.arange(500) / 25)
     starts_s = np.arange(0, 18, 1.5).tolist()
-    for start_s, (frames, times_s) in zip(starts_s, picture_windows(film, starts_s, 2.0, 16), strict=True):
-        assert len(frames) <= 2.0 * 25 + 2
+    windows = picture_windows(film, starts_s, 2.0, {"small": lambda picture: picture.rgb(16)})
+    for start_s, (seen, times_s) in zip(starts_s, windows, strict=True):
+        assert len(seen["small"]) <= 2.0 * 25 + 2
         assert times_s[0] <= 1e-6
         assert times_s[-1] >= min(2.0, 500 / 25 - 0.04 - start_s) - 1e-6
 
@@ -124,21 +134,87 @@ def test_features_are_those_that_training_saw(tmp_path: Path, dubber: Dubber) ->
     film = make_film(tmp_path / "film.mp4", np.arange(120) / 25)
     with ShardWriter(tmp_path / "clips.h5", {}) as shard:
         shard.write("a", {"audio": np.zeros(1)}, {"path": film.name, "start_s": 1.3, "duration_s": 3.0})
-    (window,) = picture_windows(film, [1.3], 3.0, dubber.size_px)
+    (window,) = picture_windows(film, [1.3], 3.0, dubber.looks)
     features = window_features(*window, dubber)
     for view, made in zip(dubber.views, features, strict=True):
         path = tmp_path / f"{view.kind}.h5"
+        assert isinstance(view.source, InterpolationConfig)
         extract_streamed(
             clips_path=tmp_path / "clips.h5",
             data_dir=tmp_path,
-            kind=view.kind,
-            interpolation=view.interpolation,
+            kind="frames" if view.kind == "frames" else "spacetime",
+            interpolation=view.source,
             spacetime=dubber.spacetime,
             size_px=dubber.size_px,
             config=view.backbone,
             features_path=path,
         )
         np.testing.assert_array_equal(made, ShardReader(path).read("a", "features"))
+
+
+def travelling(index: int) -> NDArray[np.uint8]:
+    """A patch of texture that travels to the right over a grey ground."""
+    canvas = np.full((48, 64, 3), 90, dtype=np.uint8)
+    patch = np.random.default_rng(0).integers(0, 256, (5, 5, 1), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+    left = (2 * index) % 40
+    canvas[14:34, left : left + 20] = patch
+    return canvas
+
+
+@pytest.mark.parametrize(
+    "times_s",
+    [
+        pytest.param((np.arange(90) / 25).tolist(), id="25 a second"),
+        pytest.param(VFR_S[:70].tolist(), id="variable"),
+        pytest.param((np.arange(20) / 5).tolist(), id="slower than the flow"),
+    ],
+)
+@pytest.mark.parametrize("start_s", [0.0, 0.71])
+def test_optical_flow_of_a_window_is_that_of_the_stages(
+    tmp_path: Path, regnet: Dubber, times_s: list[float], start_s: float
+) -> None:
+    film = make_film(tmp_path / "film.mkv", times_s, paint=travelling)
+    with ShardWriter(tmp_path / "clips.h5", {}) as shard:
+        clip = {"path": film.name, "start_s": start_s, "duration_s": 2.0}
+        shard.write("a", {"audio": np.zeros(1)}, clip)
+    (window,) = picture_windows(film, [start_s], 2.0, regnet.looks)
+    _, made = window_features(*window, regnet)
+    view = regnet.views[1]
+    assert isinstance(view.source, FlowConfig)
+    paths = {"clips_path": tmp_path / "clips.h5", "flow_path": tmp_path / "flow.h5"}
+    compute_shard(data_dir=tmp_path, config=view.source, **paths)
+    features_path = tmp_path / "features.h5"
+    extract_flow_shard(flow_path=paths["flow_path"], config=view.backbone, features_path=features_path)
+    staged = ShardReader(features_path).read("a", "features")
+    np.testing.assert_array_equal(made, staged)
+    assert made.shape == (43, 48)
+    assert np.abs(made[:-1]).max() > 0.5, "something moves"
+    assert not made[-1].any()
+
+
+def test_a_model_without_classes_makes_takes_by_its_seed(tmp_path: Path, regnet: Dubber) -> None:
+    film = make_film(tmp_path / "film.mp4", np.arange(80) / 25, paint=travelling)
+    made = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 3), ("d", 4)):
+        dub = dub_sound(film, tmp_path / f"{name}.wav", regnet, seed=seed)
+        made[name], rate_hz = soundfile.read(tmp_path / f"{name}.wav")
+        assert (rate_hz, len(made[name])) == (48_000, round(probe(film).duration_s * 48_000))
+        assert len(dub.windows) == 2
+        assert {window.label for window in dub.windows} == {""}
+    np.testing.assert_array_equal(made["a"], made["b"])
+    assert np.std(made["a"]) > 1e-4
+    takes = [made[name] for name in "acd"]
+    for one, other in itertools.combinations(takes, 2):
+        assert np.corrcoef(one, other)[0, 1] < 0.99
+    # The model's own rate is 22,050 Hz: nothing can sound above half of it.
+    power = np.abs(np.fft.rfft(made["a"])) ** 2
+    assert power[np.fft.rfftfreq(len(made["a"]), 1 / 48_000) > 11_500].sum() < 1e-3 * power.sum()
+
+
+def test_a_model_without_classes_takes_no_class_by_name(tmp_path: Path, regnet: Dubber) -> None:
+    film = make_film(tmp_path / "film.mp4", np.arange(10) / 25)
+    with pytest.raises(ConfigError, match="leave out --class"):
+        dub_sound(film, tmp_path / "a.wav", regnet, label="hit")
 
 
 def test_one_odd_window_does_not_change_the_class_and_a_new_scene_does() -> None:
@@ -294,6 +370,15 @@ def test_what_cannot_be_dubbed_says_why(tmp_path: Path, dubber: Dubber) -> None:
         load_dubber(tmp_path, device="tpu")
     with pytest.raises(StoreError, match="make tables"):
         load_dubber(tmp_path / "nothing")
+
+
+def test_a_model_of_flow_that_lacks_its_flow_is_refused(tmp_path: Path) -> None:
+    model = write_regnet(tmp_path / "model")
+    facts = read_json(model / "model.json")
+    del facts["pipeline"]["flows"]
+    write_json(model / "model.json", facts)
+    with pytest.raises(StoreError, match="train the model again"):
+        load_dubber(model)
 
 
 @pytest.mark.parametrize("lost", ["pipeline", "backbones", "spacetime"])
