@@ -337,7 +337,7 @@ def _inherited(experiments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_removed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop the named entries, and rows of tables, that an overlay sets to null: so it removes them."""
+    """Drop the named entries, and tables or their rows, that an overlay sets to null: so it removes them."""
     kept = dict(values)
     for block in _NAMED:
         if isinstance(kept.get(block), Mapping):
@@ -347,6 +347,7 @@ def _without_removed(values: Mapping[str, Any]) -> dict[str, Any]:
         rows = {
             table: {row: name for row, name in entries.items() if name is not None}
             for table, entries in report["rows"].items()
+            if entries is not None
         }
         kept["report"] = {**report, "rows": rows}
     return kept

@@ -254,9 +254,9 @@ def _listed(config: configuration.Config) -> int:
     entry = config.datasets[config.dataset]
     module = registry.load("datasets", entry.kind)
     settings = module.Settings.model_validate(entry.settings)
-    return len(
-        module.list_sources(settings, n_shards=config.shards, data_dir=config.data_dir, seed=config.seed)
-    )
+    data_dir = Path(config.data_dir)
+    listed = module.list_sources(settings, n_shards=config.shards, data_dir=data_dir, seed=config.seed)
+    return sum(1 for _ in listed)
 
 
 def _clips_per_recording(config: configuration.Config) -> tuple[float, str]:

@@ -40,7 +40,11 @@ class BackboneConfig(BaseModel):
 
     network: str = Field(description="an entry of backbones in foley/registry.py")
     weights: str | None = Field(None, description='path; null: the packaged file; "random": none')
-    sha256: str | None = Field(None, description="digest of the weights file; needed with a path")
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{16,64}$",
+        description="digest of the weights file, or its first 16 digits or more; needed with a path",
+    )
     input_px: int = Field(224, ge=32, description="pictures are resized to squares of this side")
     every: int = Field(1, ge=1, description="a feature for frames 0, every, 2 * every, ...")
     first_frame: bool = Field(False, description="only the clip's first picture (AutoFoley's f(I_1))")

@@ -131,7 +131,7 @@ def test_local_weights_are_checked(tmp_path):
     with pytest.raises(ConfigError, match=file_sha256(path)):
         load_backbone(BackboneConfig(**config))
     with pytest.raises(ConfigError, match="expected 00"):
-        load_backbone(BackboneConfig(**config, sha256="00"))
+        load_backbone(BackboneConfig(**config, sha256="00" * 32))
     backbone = load_backbone(BackboneConfig(**config, sha256=file_sha256(path)))
     with torch.inference_mode():
         expected = network(torch.from_numpy(pictures(1, 32))).numpy()

@@ -82,7 +82,7 @@ def find_weights(config: "BackboneConfig", known: WeightsFile) -> Path | None:
             'path and sha256 to its digest (or weights: "random", for tests only)'
         )
     found = file_sha256(path)
-    if found != sha256:
+    if not found.startswith(sha256):
         raise ConfigError(f"{path}: sha256 is {found}, expected {sha256}; get {known.source}")
     return path
 
