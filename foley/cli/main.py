@@ -144,6 +144,43 @@ def retry(
     print_retry(config, dataset=dataset, reasons=reasons, results=results)
 
 
+REGNET_CONFIGS = [Path("config.yaml"), Path("configs/regnet_vas.yaml")]
+
+
+@app.command("import-regnet")
+def import_regnet(
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="checkpoint_*_netG of REGNET's authors, and ..._netD if you have it.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model to make.")],
+    experiment: Annotated[
+        str, typer.Option(help="Experiment that says how the model sees a film.")
+    ] = "regnet_dog",
+    config: Annotated[
+        list[Path], typer.Option(help="config.yaml; again for each overlay, in order.")
+    ] = REGNET_CONFIGS,
+) -> None:
+    """Make a model of checkpoints of REGNET's authors, for foley dub."""
+    from foley.cli.importing import import_checkpoints
+
+    import_checkpoints(checkpoints, output, experiment=experiment, configs=config)
+
+
+@app.command("import-regnet-features")
+def import_regnet_features(
+    folder: Annotated[Path, typer.Argument(help="The authors' data/features, with a folder a class.")],
+    experiment: Annotated[str, typer.Option(help="Experiment whose features they stand for.")] = "regnet_dog",
+    config: Annotated[
+        list[Path], typer.Option(help="config.yaml; again for each overlay, in order.")
+    ] = REGNET_CONFIGS,
+    results: Annotated[Path, typer.Option(help="Folder of results with the clips.")] = Path("results"),
+) -> None:
+    """Let experiments use features and spectrograms of REGNET's authors in place of our own."""
+    from foley.cli.importing import import_feature_files
+
+    import_feature_files(folder, experiment=experiment, configs=config, results=results)
+
+
 @app.command("results-page")
 def results_page(
     results: Annotated[Path, typer.Option(help="Folder of a finished run.")] = Path("results"),

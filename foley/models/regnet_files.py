@@ -161,3 +161,63 @@ def _ours(path: Path, name: str, names: tuple[tuple[str, Any], ...]) -> str:
         if found := re.match(pattern, bare):
             return str(renamed(int(found.group(1)) if found.groups() else 0)) + bare[found.end() :]
     raise StoreError(f"{path}: has a tensor {name}, which REGNET does not have")
+
+
+def settings_of(tensors: Mapping[str, Tensor], *, n_visual: int, n_bins: int) -> dict[str, Any]:
+    """Find the settings of :class:`foley.models.regnet.Config` that tensors were made with.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        What :func:`read_checkpoint` gives for the generator, and for the discriminator if there is one.
+    n_visual : int
+        Numbers a step that the encoder sees beside noise: 2048 for the authors' features.
+    n_bins : int
+        Bins of the spectrogram.
+
+    Returns
+    -------
+    dict of str to JSON-like
+        What the tensors cannot tell is left out: it has no part in making sound.
+
+    Raises
+    ------
+    StoreError
+        If tensors are missing, or the model was made for fewer visual numbers.
+    """
+
+    def size(name: str, axis: int) -> int:
+        if name not in tensors:
+            raise StoreError(f"the checkpoint has no tensor {name}; give the generator's (netG) first")
+        return int(tensors[name].shape[axis])
+
+    n_units = size("encoder.recurrent.weight_hh_l0", 1)
+    n_seen = size("encoder.convolutions.0.weight", 1)
+    if n_seen < n_visual:
+        raise StoreError(f"the model sees {n_seen} numbers a step, the features have {n_visual}")
+    settings: dict[str, Any] = {
+        "n_noise": n_seen - n_visual,
+        "n_encoded": size("encoder.convolutions.0.weight", 0),
+        "n_units": n_units,
+        "n_generated": size("generator.draft.0.weight", 1),
+        "projections": "encoder.projection.weight" in tensors,
+        "regulariser": "none",
+        "adversarial": "discriminator.sound.weight" in tensors,
+    }
+    n_forwarded = size("generator.draft.0.weight", 0) - 2 * n_units
+    if n_forwarded:
+        if "regulariser.convolutions.0.weight" in tensors:
+            n_heard, dim, bottleneck = (
+                size("regulariser.convolutions.0.weight", 1),
+                n_forwarded,
+                "convolution",
+            )
+        else:
+            n_heard, dim = (size(f"regulariser.recurrent.weight_{part}_l0", 1) for part in ("ih", "hh"))
+            bottleneck = "last" if n_forwarded == dim else "sampled"
+        settings["regulariser"] = "sound" if n_heard == n_bins else "sound_and_vision"
+        settings |= {"bottleneck": bottleneck, "bottleneck_dim": dim}
+    if settings["adversarial"]:
+        settings["n_seen"] = size("discriminator.visual.0.weight", 1)
+        settings["n_judged"] = [size(f"discriminator.patches.{layer}.weight", 0) for layer in (0, 2, 5)]
+    return settings
