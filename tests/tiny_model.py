@@ -6,8 +6,11 @@ from typing import Any
 import torch
 
 from foley.features.audio import RepresentationConfig
+from foley.features.recipe import recipe
 from foley.features.visual import BackboneConfig
 from foley.models.base import DataSpec
+from foley.models.vocoders.base import build_vocoder
+from foley.models.vocoders.config import VocoderConfig
 from foley.preprocess.flow_config import FlowConfig
 from foley.preprocess.interpolation import InterpolationConfig
 from foley.preprocess.spacetime import SpacetimeConfig
@@ -81,7 +84,25 @@ REGNET_S = 2.0
 REGNET_FPS = 21.5
 
 
-def write_regnet(folder: Path) -> Path:
+def write_vocoder(folder: Path, representation: RepresentationConfig) -> None:
+    """Write a HiFi-GAN that has learned nothing."""
+    config = VocoderConfig(
+        kind="hifigan",
+        representation="mel",
+        model={"n_channels": 8, "upsampling": (16, 16), "kernels": (3,), "dilations": ((1,),)},
+    )
+    network = build_vocoder(config, representation.settings, seed=0)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(network.generator, folder / "model.safetensors")
+    facts = {
+        "config": config.model_dump(mode="json"),
+        "representation": representation.model_dump(mode="json"),
+        "recipe": recipe(representation),
+    }
+    write_json(folder / "model.json", facts)
+
+
+def write_regnet(folder: Path, vocoder: str = "griffin_lim") -> Path:
     """Write a REGNET of windows of 2 s at 22,050 Hz whose sound depends much on the noise that it draws."""
     settings: dict[str, Any] = {
         "n_noise": 8,
@@ -135,7 +156,7 @@ def write_regnet(folder: Path) -> Path:
             },
             "flows": {"dis": flow.model_dump(mode="json")},
             "representation": RepresentationConfig(**mel).model_dump(mode="json"),
-            "synthesis": SynthesisConfig(n_iterations=2).model_dump(mode="json"),
+            "synthesis": SynthesisConfig(n_iterations=2, vocoder=vocoder).model_dump(mode="json"),
         },
     }
     write_json(folder / "model.json", facts)

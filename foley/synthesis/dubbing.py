@@ -52,15 +52,17 @@ from foley.media.ffmpeg import MediaFacts, probe, shown
 from foley.media.reasons import Reason
 from foley.media.video import ShownPicture, iterate_pictures
 from foley.models.base import Batch, Prediction, System
+from foley.models.vocoders.base import Vocoder
 from foley.preprocess.flow_config import FlowConfig
 from foley.preprocess.interpolation import InterpolationConfig, interpolate_clip, target_times
 from foley.preprocess.optical_flow import flow_clip, on_screen, to_grey
 from foley.preprocess.spacetime import SpacetimeConfig, image_frames, make_images
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.files import atomic_path
-from foley.synthesis.config import SynthesisConfig
+from foley.synthesis.config import GRIFFIN_LIM, SynthesisConfig
 from foley.synthesis.generate import to_waveform
 from foley.synthesis.levels import LoudnessMeter, PeakMeter
+from foley.synthesis.vocoding import load_vocoder
 from foley.training.checkpoint import load_system
 from foley.training.experiment import use_threads
 
@@ -143,6 +145,8 @@ class Dubber:
     size_px : int
         Side of decoded pictures.
     device : str
+    vocoder : Vocoder or None
+        What makes sound of spectrograms in place of Griffin-Lim.
     """
 
     system: System
@@ -153,6 +157,7 @@ class Dubber:
     synthesis: SynthesisConfig
     size_px: int
     device: str
+    vocoder: Vocoder | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -251,7 +256,8 @@ def load_dubber(model_dir: str | Path, *, device: str = "cpu", n_threads: int = 
     Parameters
     ----------
     model_dir : path
-        Folder with ``model.safetensors`` and ``model.json``.
+        Folder with ``model.safetensors`` and ``model.json``. A vocoder is looked for where the workflow
+        puts it: among the same data set's results.
     device : str
         ``cpu`` or ``cuda``.
     n_threads : int
@@ -297,7 +303,18 @@ def load_dubber(model_dir: str | Path, *, device: str = "cpu", n_threads: int = 
             networks[view.network_name] = load_backbone(
                 view.backbone, device, n_threads=n_threads, bound_px=bound_px
             )
-    return replace(dubber, networks=networks)
+    return replace(dubber, networks=networks, vocoder=_vocoder(dubber, Path(model_dir)))
+
+
+def _vocoder(dubber: Dubber, model_dir: Path) -> Vocoder | None:
+    """The vocoder that the model's sound goes through, if it does."""
+    name = dubber.synthesis.vocoder
+    if name == GRIFFIN_LIM:
+        return None
+    folder = (model_dir.resolve() / "../../../vocoders" / name).resolve()
+    return load_vocoder(
+        folder / "model.safetensors", folder / "model.json", dubber.representation, dubber.device
+    )
 
 
 def _views(facts: dict[str, Any]) -> tuple[View, ...]:
@@ -632,6 +649,7 @@ def _sound(now: _Seen, dubber: Dubber, chosen: int | None, seed: int, index: int
         synthesis,
         numpy_generator(seed, "dub", index),
         limit=False,
+        vocoder=dubber.vocoder,
     )
 
 

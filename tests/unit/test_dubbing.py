@@ -37,7 +37,7 @@ from foley.synthesis.dubbing import (
 from foley.synthesis.generate import to_waveform
 from foley.synthesis.levels import LoudnessMeter, PeakMeter
 from tests.films import hits, make_film
-from tests.tiny_model import write_model, write_regnet
+from tests.tiny_model import write_model, write_regnet, write_vocoder
 
 VFR_S = np.cumsum([0.0, *np.tile([0.02, 0.02, 0.11, 0.04], 30)])
 
@@ -209,6 +209,21 @@ def test_a_model_without_classes_makes_takes_by_its_seed(tmp_path: Path, regnet:
     # The model's own rate is 22,050 Hz: nothing can sound above half of it.
     power = np.abs(np.fft.rfft(made["a"])) ** 2
     assert power[np.fft.rfftfreq(len(made["a"]), 1 / 48_000) > 11_500].sum() < 1e-3 * power.sum()
+
+
+def test_sound_goes_through_the_vocoder_beside_the_model(tmp_path: Path, regnet: Dubber) -> None:
+    film = make_film(tmp_path / "film.mp4", np.arange(30) / 25)
+    model = write_regnet(tmp_path / "results/films/experiments/regnet/seed0", vocoder="small")
+    with pytest.raises(StoreError, match="train the vocoder first"):
+        load_dubber(model)
+    write_vocoder(tmp_path / "results/films/vocoders/small", regnet.representation)
+    dubber = load_dubber(model)
+    made = {}
+    for name, by, seed in (("plain", regnet, 0), ("a", dubber, 0), ("b", dubber, 0), ("c", dubber, 1)):
+        dub_sound(film, tmp_path / f"{name}.wav", by, seed=seed)
+        made[name] = (tmp_path / f"{name}.wav").read_bytes()
+    assert made["a"] == made["b"]
+    assert len(set(made.values())) == 3
 
 
 def test_a_model_without_classes_takes_no_class_by_name(tmp_path: Path, regnet: Dubber) -> None:
