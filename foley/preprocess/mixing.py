@@ -35,23 +35,23 @@ class MixtureConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["noise", "class"] = Field(description="Gaussian noise, or the sound of other clips")
-    std: float | None = Field(None, gt=0, description="of the noise; REGNET: 0.1")
+    std: float | None = Field(None, gt=0, description="of the noise, full scale is 1; REGNET: 0.1")
     label: str | None = Field(None, description="whose clips' sound is laid over")
     level_db: float | None = Field(
         None,
-        description="RMS of what is laid over, relative to the clip's; null: as recorded",
+        description="RMS of what is laid over, relative to the clip's; null: as it is",
     )
     over: tuple[str, ...] = Field((), description="only over clips of these classes; empty means all")
 
     @model_validator(mode="after")
     def _fits_kind(self) -> "MixtureConfig":
-        needed = {"noise": "std", "class": "label"}[self.kind]
-        if getattr(self, needed) is None:
-            raise ValueError(f"a mixture of kind {self.kind} needs {needed}")
-        foreign = {"noise": ("label", "level_db"), "class": ("std",)}[self.kind]
-        for key in foreign:
-            if getattr(self, key) is not None:
-                raise ValueError(f"a mixture of kind {self.kind} has no {key}")
+        if self.kind == "class" and self.label is None:
+            raise ValueError("a mixture of kind class needs label")
+        if self.kind == "noise" and (self.std is None) == (self.level_db is None):
+            raise ValueError("a mixture of kind noise needs either std or level_db")
+        foreign = {"noise": "label", "class": "std"}[self.kind]
+        if getattr(self, foreign) is not None:
+            raise ValueError(f"a mixture of kind {self.kind} has no {foreign}")
         if self.label in self.over:
             raise ValueError(f"over: {self.label!r} is the class that is laid over the others")
         return self
@@ -145,9 +145,10 @@ def mix_shard(
                     "ask for more recordings, or take another class"
                 )
             source = str(generator.choice(sorted(sources[split])))
-            background = at_level(every.read(source, "audio"), waveform, config.level_db)
+            drawn = every.read(source, "audio")
         else:
-            background = generator.normal(0.0, config.std or 0.0, len(waveform)).astype(np.float32)
+            drawn = generator.normal(0.0, config.std or 1.0, len(waveform)).astype(np.float32)
+        background = at_level(drawn, waveform, config.level_db)
         about = {**clips.item_attributes(clip_id), "background_clip": source}
         return {"audio": waveform + background, "background": background}, about
 

@@ -111,10 +111,11 @@ def test_sounds_are_drawn_by_seed_mixture_and_clip_alone(folder: Path, tmp_path:
 
 
 def test_a_level_is_kept_for_every_clip(folder: Path, tmp_path: Path) -> None:
-    mixed = mix(folder, tmp_path / "m.h5", BANGS.model_copy(update={"level_db": -6.0}))
-    for clip_id in mixed.items:
-        own = ShardReader(folder / "000.h5").read(clip_id, "audio")
-        assert rms(mixed.read(clip_id, "background")) == pytest.approx(rms(own) * 10 ** (-6 / 20), rel=1e-4)
+    for config in (BANGS.model_copy(update={"level_db": -6.0}), MixtureConfig(kind="noise", level_db=-6.0)):
+        mixed = mix(folder, tmp_path / f"{config.kind}.h5", config)
+        for clip_id in mixed.items:
+            wanted = rms(ShardReader(folder / "000.h5").read(clip_id, "audio")) * 10 ** (-6 / 20)
+            assert rms(mixed.read(clip_id, "background")) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_silence_stays_silent_at_any_level() -> None:
@@ -157,9 +158,10 @@ def test_a_split_without_the_class_is_named(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "noise"}, "needs std"),
+        ({"kind": "noise"}, "needs either std or level_db"),
+        ({"kind": "noise", "std": 0.1, "level_db": -3}, "needs either std or level_db"),
         ({"kind": "class"}, "needs label"),
-        ({"kind": "noise", "std": 0.1, "level_db": -3}, "has no level_db"),
+        ({"kind": "noise", "std": 0.1, "label": "bang"}, "has no label"),
         ({"kind": "class", "label": "bang", "std": 0.1}, "has no std"),
         ({"kind": "class", "label": "bang", "over": ["bang"]}, "over: 'bang' is the class that is laid over"),
         ({"kind": "class", "label": "bang", "levle_db": 3}, "levle_db"),

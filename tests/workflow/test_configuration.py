@@ -48,7 +48,11 @@ def test_every_overlay_fits(name: str) -> None:
             "no mixture is called 'gaus'.*gauss",
         ),
         (("mixtures", "gauss", "sdt"), 0.1, r"mixtures\.gauss\.sdt: there is no such key"),
-        (("mixtures", "gauss", "std"), None, r"mixtures\.gauss: a mixture of kind noise needs std"),
+        (
+            ("mixtures", "gauss", "std"),
+            None,
+            r"mixtures\.gauss: a mixture of kind noise needs either std or level_db",
+        ),
         (("metrics", "synk"), {}, "no metrics entry is called 'synk'"),
         (("representations", "stft", "n_ftt"), 3, "n_ftt"),
         (("interpolations", "flow", "every"), 4, r"looks at picture 6.*interpolations\.flow\.every: 4"),
