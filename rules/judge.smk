@@ -73,6 +73,7 @@ rule plot_figure:
         clips=f"results/{DATASET}/clips.h5",
         rows=f"results/{DATASET}/clips.tsv",
         events=f"results/{DATASET}/events.tsv",
+        features=figure_features,
     output:
         figure="results/figures/{figure}.png",
     log:

@@ -20,7 +20,7 @@ When sound is made, the regulariser's output is zero and the recorded sound is n
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -81,6 +81,9 @@ class Config(BaseModel):
     n_judged: tuple[int, int, int] = Field((256, 512, 1024), description="channels of the discriminator")
     dropout: float = Field(0.5, ge=0, lt=1, description="after each of the encoder's convolutions")
     # Neither in the paper nor in its code: for few clips and small machines.
+    detail_gain: float = Field(
+        1.0, ge=0, description="first scale of what the post-network adds; short trainings cannot lower it"
+    )
     standardise: bool = Field(False, description="give visual features zero mean and unit variance")
     n_components: int | None = Field(None, ge=1, description="principal components kept of each feature")
 
@@ -207,6 +210,7 @@ class _Generator(nn.Module):
             layers += [nn.Conv1d(before, after, 5, padding=2), nn.BatchNorm1d(after)]
             if number < len(widths) - 2:
                 layers.append(nn.Tanh())
+        nn.init.constant_(cast(nn.BatchNorm1d, layers[-1]).weight, config.detail_gain)
         self.detail = nn.Sequential(*layers)
 
     def forward(self, steps: Tensor) -> tuple[Tensor, Tensor]:

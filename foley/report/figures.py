@@ -20,7 +20,7 @@ from foley.report.autofoley import PAPER_PATH, ROWS
 from foley.report.config import ReportConfig
 from foley.report.measured import Measured
 from foley.report.tables import read_paper
-from foley.store.files import atomic_path
+from foley.store.files import atomic_path, read_json
 from foley.store.manifests import Clip, Event, read_rows
 from foley.store.shards import ShardReader, ShardSet
 
@@ -276,6 +276,64 @@ def fig12(paths: RunPaths, n_classes: int = 6) -> Figure:
     return figure
 
 
+_FIG5_PANELS = {
+    "without regularizer": ("regnet_table3", "Dog-gauss / Ours-woREG"),
+    "REGNET": ("regnet_table8", "S860D32"),
+    "wide": ("regnet_table8", "S860D1024"),
+    "narrow": ("regnet_table8", "S860D8"),
+}
+"""Predicted panels of REGNET's Fig. 5, and the rows of tables whose experiments fill them."""
+
+
+def regnet_fig5(paths: RunPaths) -> Figure:
+    """Spectrograms of one test clip: noise, clean sound, and what learned from both (REGNET, Fig. 5)."""
+    chosen = {
+        title: experiment
+        for title, (table, row) in _FIG5_PANELS.items()
+        if (experiment := paths.report.rows.get(table, {}).get(row)) is not None
+    }
+    if "REGNET" not in chosen:
+        return _blank("needs row S860D32 in report.rows.regnet_table8")
+    runs = {title: paths.run(one, paths.experiments[one][0]) for title, one in chosen.items()}
+    learned = read_json(runs["REGNET"] / "model.json")["config"]
+    if learned["mixture"] is None:
+        return _blank("needs an experiment that learned from mixed sound")
+    features = paths.dataset_dir / "features"
+    mixed = ShardReader(features / f"mixed/{learned['mixture']}/{learned['representation']}.h5")
+    clean = ShardReader(features / f"audio/{learned['representation']}.h5")
+    made = {title: ShardReader(run / "sound.h5") for title, run in runs.items()}
+    clips = [clip for clip in paths.clips() if clip.clip_id in made["REGNET"] and clip.split == "test"]
+    clip = _one_of_each_recording_first(clips)[0]
+    panels = {
+        "what was mixed in": mixed.read(clip.clip_id, "background"),
+        "clean sound": clean.read(clip.clip_id, "features"),
+        **{title: shard.read(clip.clip_id, "spectrogram") for title, shard in made.items()},
+    }
+    n_rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(8, 1.7 * n_rows + 0.6), layout="constrained")
+    grid = figure.subplots(n_rows, 2, squeeze=False, sharex=True, sharey=True)
+    for axes in grid.ravel()[len(panels) :]:
+        axes.axis("off")
+    for number, (axes, (title, spectrogram)) in enumerate(zip(grid.ravel(), panels.items(), strict=False)):
+        image = axes.imshow(
+            spectrogram,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            vmin=0,
+            vmax=1,
+            extent=(0, clip.duration_s, 0, len(spectrogram)),
+        )
+        axes.set_title(f"({'abcdefgh'[number]}) {title}", fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("time (s)", fontsize=8)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("mel band", fontsize=8)
+    figure.suptitle(clip.clip_id, fontsize=9)
+    figure.colorbar(image, ax=figure.axes, shrink=0.8)
+    return figure
+
+
 # --- numbers ---------------------------------------------------------------------------------------
 
 
@@ -447,6 +505,7 @@ FIGURES: dict[str, Callable[[RunPaths], Figure]] = {
     "fig5": fig5,
     "fig12": fig12,
     "fig14": fig14,
+    "regnet_fig5": regnet_fig5,
     "training_curves": training_curves,
     "sync_errors": sync_errors,
     "accuracy": accuracy,
@@ -457,6 +516,7 @@ CAPTIONS: dict[str, str] = {
     "fig5": "Oscillogram and spectrogram of a recorded clip (AutoFoley, Fig. 5).",
     "fig12": "Recorded sound and the sounds of both models for test clips (AutoFoley, Fig. 12).",
     "fig14": "Confusion of the class predicted from the picture, test clips (AutoFoley, Fig. 14).",
+    "regnet_fig5": "Log-mel spectrograms of one test clip after learning from noisy sound (REGNET, Fig. 5).",
     "training_curves": "What training logged, over epochs.",
     "sync_errors": "Signed onset errors of the generated sounds, and of the same sounds put to other clips.",
     "accuracy": "Accuracy of every experiment on test recordings, and the paper's where it prints one.",
