@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from foley.cli.main import main
 from foley.media.ffmpeg import ffmpeg_binary, open_media, probe
 from foley.store.manifests import Failure, write_rows
 from foley.store.shards import ShardWriter
@@ -27,21 +26,6 @@ FIVE_POINT_ONE = 0.1 * np.random.default_rng(0).standard_normal((52_920, 6)).ast
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; gives its exit status and what it wrote."""
-
-    def typed(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["foley", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return typed
 
 
 def packets(path: Path, kind: str, index: int = 0) -> list[tuple[bytes, float]]:

@@ -1,6 +1,5 @@
 """``foley datasets`` as a person types it."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,26 +8,10 @@ import yaml
 
 from foley import registry
 from foley.cli.datasets_cmd import entries
-from foley.cli.main import main
 from foley.datasets.info import DatasetInfo
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; gives its exit status and what it wrote."""
-
-    def typed(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["foley", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "250")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return typed
 
 
 @pytest.fixture

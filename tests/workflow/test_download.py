@@ -1,10 +1,8 @@
 """Real yt-dlp against a real server on loopback: every outcome has its reason, and no byte comes twice."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from foley.datasets.download import DownloadConfig, fetch_sources
@@ -12,25 +10,9 @@ from foley.datasets.ledger import Entry, ledger_path, read_entry
 from foley.errors import FoleyError
 from foley.provenance import file_sha256
 from foley.store.manifests import Medium, Source
-from tests.films import hits, make_film
-from tests.loopback import Loopback, Page, serving
+from tests.loopback import Loopback, Page
 
 QUICK = DownloadConfig(n_retries=1, backoff_s=0.01, timeout_s=10.0, min_free_bytes=0, max_backoff_s=5.0)
-
-
-@pytest.fixture(scope="session")
-def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A film of 8 s and 1.5 MB, its index at the end."""
-    path = tmp_path_factory.mktemp("film") / "film.mov"
-    sound = hits([0.5 + index for index in range(7)], 8.0)
-    make_film(path, np.arange(200) / 25, np.stack([sound, sound], axis=1), audio_codec="pcm_s16le")
-    return path.read_bytes()
-
-
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    with serving() as loopback:
-        yield loopback
 
 
 def source(

@@ -7,12 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import yt_dlp.downloader.common
 
@@ -21,8 +19,7 @@ from foley.datasets.download import DownloadConfig, fetch_sources
 from foley.datasets.ledger import ledger_path, read_entry, write_entry
 from foley.errors import FoleyError
 from foley.store.manifests import Medium, Source
-from tests.films import hits, make_film
-from tests.loopback import Loopback, Page, serving
+from tests.loopback import Loopback, Page
 
 ROOT = Path(__file__).parents[2]
 QUICK = DownloadConfig(n_retries=0, backoff_s=0.01, timeout_s=20.0, min_free_bytes=0)
@@ -36,20 +33,6 @@ config = DownloadConfig(n_retries=0, backoff_s=0.01, timeout_s=60, min_free_byte
 media = fetch_sources(rows, config, data_dir=Path(sys.argv[2]), folder="web", seed=0)
 print(json.dumps([row.model_dump() for row in media]))
 """
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("film") / "film.mov"
-    sound = hits([0.5 + index for index in range(7)], 8.0)
-    make_film(path, np.arange(200) / 25, np.stack([sound, sound], axis=1), audio_codec="pcm_s16le")
-    return path.read_bytes()
-
-
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    with serving() as loopback:
-        yield loopback
 
 
 def sources(server: Loopback, *names: str) -> list[Source]:

@@ -1,6 +1,5 @@
 """Sections, manifests: ranges are asked for, or cut here where a server or container has none."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from foley.media.ffmpeg import probe
 from foley.media.video import read_frames
 from foley.store.manifests import Medium, Source
 from tests.films import hits, level, make_film
-from tests.loopback import Loopback, Page, serving
+from tests.loopback import Loopback, Page
 
 QUICK = DownloadConfig(n_retries=0, backoff_s=0.01, timeout_s=10.0, min_free_bytes=0)
 START_S, END_S, DURATION_S = 13.28, 16.28, 40.0
@@ -32,12 +31,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         name: make_film(folder / name, times_s, sound, **chosen).read_bytes()  # type: ignore[arg-type]
         for name, chosen in options.items()
     }
-
-
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    with serving() as loopback:
-        yield loopback
 
 
 def fetch(
