@@ -72,6 +72,7 @@ def make_plan(
     mixed = {
         (name, entry.representation) for entry in config.experiments.values() for name in _mixtures(entry)
     }
+    vocoders = {entry.synthesis.vocoder for entry in config.experiments.values()}
     representations = {entry.representation for entry in config.experiments.values()}
     n_runs = sum(len(entry.seeds) for entry in config.experiments.values())
     n_metrics = sum(
@@ -101,6 +102,7 @@ def make_plan(
         "collect_features": len(visual) + len(representations) + len(mixed),
         "average_class_spectrograms": len(representations),
         "train_sound_classifier": 1,
+        "train_vocoder": len({name for name in vocoders if name in config.vocoders}),
         "train_model": n_runs,
         "synthesize_audio": n_runs,
         "compute_judgements": n_runs,
@@ -219,6 +221,7 @@ def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -
         "extract_mixed_features": light_s + 2 * n_clips * represented_s,
         "train_sound_classifier": speeds.start_s["train"]
         + config.sound_classifier.epochs * n_train * speeds.classifier_s,
+        "train_vocoder": float("nan"),  # not timed: it depends on the kind, sizes and steps
         "train_model": speeds.start_s["train"] + _mean(trains),
         "synthesize_audio": predict_s + _mean(sounds),
         "compute_judgements": predict_s + judging_s,

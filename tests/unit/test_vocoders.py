@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from foley import config as configuration
 from foley.errors import ConfigError, FoleyError, StoreError
 from foley.features.audio import RepresentationConfig, extract_shard, represent
 from foley.features.recipe import check_recipe, recipe
@@ -30,6 +32,7 @@ from foley.training.averages import average_class_spectrograms
 from foley.training.config import ExperimentConfig
 from foley.training.experiment import train_experiment
 from foley.training.vocoder import Sounds, learning_rate, train_vocoder
+from tests.conftest import ROOT
 from tests.learnable import DURATION_S, RATE_HZ, write_dataset
 
 MEL = RepresentationConfig(
@@ -508,3 +511,52 @@ def test_the_recorded_system_shows_the_target_only_where_it_is_copied():
     assert copied.predict(batch, drawn()).waveform is None
     with pytest.raises(ValueError, match="copy synthesis"):
         copied.predict(SimpleNamespace(waveform=batch.waveform, target=None), drawn())
+
+
+# Configuration
+
+
+def configured(changes: dict) -> configuration.Config:
+    values = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    return configuration.parse(configuration.merge(values, changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"vocoders": {"hifigan": {"kind": "hifi_gan"}}}, r"vocoders\.hifigan\.model: .*wavenet"),
+        ({"vocoders": {"hifigan": {"representation": "stft"}}}, r"vocoders\.hifigan\.representation: 'stft'"),
+        ({"vocoders": {"hifigan": {"model": {"width": 3}}}}, r"vocoders\.hifigan\.model: .*width.*misspelt"),
+        ({"vocoders": {"hifigan": {"model": {"upsampling": [8, 8]}}}}, "hop_length is 64 .* has 256"),
+        ({"vocoders": {"griffin_lim": {"kind": "hifigan", "representation": "mel"}}}, "choose another"),
+        (
+            {"experiments": {"resynthesis_hifigan": {"synthesis": {"vocoder": "hifi"}}}},
+            "no vocoder is called 'hifi'; there are griffin_lim, hifigan",
+        ),
+        (
+            {"experiments": {"frame_relation": {"synthesis": {"vocoder": "hifigan"}}}},
+            "hifigan is trained on mel, which is another recipe than stft",
+        ),
+    ],
+)
+def test_a_vocoder_that_does_not_fit_stops_the_run(changes, said):
+    with pytest.raises(ConfigError, match=said):
+        configured(changes)
+
+
+def test_the_overlay_adds_wavenet_and_leaves_the_rest():
+    plain = configured({})
+    overlaid = configuration.read(ROOT / "config.yaml", ROOT / "configs/vocoders.yaml")
+    assert set(overlaid.experiments) == {*plain.experiments, "resynthesis_wavenet"}
+    assert {"wavenet", "wavenet_released", "hifigan_v1"} == set(overlaid.vocoders) - set(plain.vocoders)
+    released = overlaid.vocoders["wavenet_released"].training
+    assert (released.lr, released.schedule, released.warm_up_steps) == (1e-3, "noam", 4000)
+    assert (released.batch_size, released.averaging, released.clip_norm) == (2, 0.9999, None)
+    assert released.segment_frames == 8000 // 256
+    assert wavenet.Config(**overlaid.vocoders["wavenet_released"].model) == wavenet.Config()
+
+
+def test_a_longer_clip_of_the_same_recipe_can_share_the_vocoder():
+    longer = {"mel10": {"kind": "mel", "duration_s": 10.0}}
+    changes = {"experiments": {"resynthesis_hifigan": {"representation": "mel10"}}, "representations": longer}
+    assert configured(changes).experiments["resynthesis_hifigan"].synthesis.vocoder == "hifigan"

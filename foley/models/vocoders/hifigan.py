@@ -284,8 +284,8 @@ class Vocoder(base.Vocoder):
         return torch.stack(gaps).mean()
 
 
-def _normed(layer: nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
-    nn.init.normal_(layer.weight, std=0.01)
+def _normed(layer: nn.Module) -> nn.Module:
+    """Put a weight norm on; the tiny starting weights of the release cost a short training many steps."""
     normed: nn.Module = weight_norm(layer)
     return normed
 
