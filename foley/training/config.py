@@ -45,7 +45,9 @@ class ExperimentConfig(BaseModel):
 
     title: str
     system: str = Field(description="entry of ``systems`` in ``foley/registry.py``")
-    visual: tuple[str, ...] = Field((), description="<backbone>/<interpolation>/<frames|spacetime>, in order")
+    visual: tuple[str, ...] = Field(
+        (), description="<backbone>/<interpolation>/<frames|spacetime> or <backbone>/<flow>/flow, in order"
+    )
     representation: str = Field(description="entry of ``representations``")
     mixture: str | None = Field(
         None, description="entry of ``mixtures``: mixed sound is learned, clean sound is what judges it"
