@@ -117,14 +117,14 @@ def test_probes_measure_what_they_say(tmp_path: Path, files: dict[str, Any]) -> 
     config = {"alone": True, "mix_in": ["rain"], "compare": ["own", "other"]}
     probe_model(config=config, model_path=model, facts_path=facts, others=[(model, facts), other], **files)
     parts = read_score(files["metric_path"]).parts
-    assert list(parts) == [
+    assert set(parts) == {
         "alone/clean",
         "alone/background",
         "mix_in/rain/zero",
         "mix_in/rain/forwarded",
         "similarity/own",
         "similarity/other",
-    ]
+    }
 
     system: Any = load_system(model, facts, "cpu")[0]
     tested = [clip_id for clip_id, split in CLIPS if split == "test"]
