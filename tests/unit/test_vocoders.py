@@ -219,10 +219,10 @@ def test_discriminators_tell_recorded_from_made():
         group["lr"] = 0.0
     shown, heard = torch.rand(4, 12, 16, generator=drawn()), torch.rand(4, 512, generator=drawn()) - 0.5
     found = [
-        vocoder.step(shown, heard, optimisers, drawn(), number=number, clip_norm=None) for number in range(25)
+        vocoder.step(shown, heard, optimisers, drawn(), number=number, clip_norm=None) for number in range(40)
     ]
-    assert found[-1]["discriminators"] < 0.7 * found[0]["discriminators"]
-    assert found[-1]["deceiving"] > found[0]["deceiving"]
+    assert found[-1]["discriminators"] < 0.2 * found[0]["discriminators"]
+    assert found[-1]["deceiving"] > 1.5  # what is made is judged near 0
 
 
 def test_the_loss_sees_the_spectrogram_of_the_recipe():
