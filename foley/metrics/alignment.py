@@ -119,4 +119,5 @@ def _mismatched(items: Sequence[Item]) -> NDArray[np.float64]:
     table = stack_probabilities(items, "judgement")
     if table is None:
         raise StoreError(f"{items[0].clip_id}: no sound of this run was judged; run the stage that judges it")
-    return (table.argmax(axis=1) != class_indices(items)).astype(np.float64)
+    wrong: NDArray[np.float64] = (table.argmax(axis=1) != class_indices(items)).astype(np.float64)
+    return wrong

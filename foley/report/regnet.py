@@ -182,7 +182,7 @@ def _regulariser_table(measured: Measured, report: ReportConfig, paper: list[Pap
             if theirs is None and experiment is None:
                 continue
             ours = look_up(measured, experiment, "l2").times(100, _HUNDREDTHS)
-            cells.append(Cell(row, column, ours, theirs and theirs.value, theirs.note if theirs else ""))
+            cells.append(Cell(row, column, ours, *((theirs.value, theirs.note) if theirs else ())))
         mean = experiment_of(report, name, "Mean sound")
         if mean is not None:
             cells.append(Cell(row, "Mean sound", look_up(measured, mean, "l2").times(100, _HUNDREDTHS)))

@@ -151,9 +151,7 @@ def test_a_window_far_behind_a_key_picture_gives_the_same_pictures(tmp_path: Pat
     film = make_film(tmp_path / "film.mkv", held_s, None, key_every=200)
     whole, times_s = read_frames(film)
     for start_s in (0.7, 1.5, 1.97, 2.0, 2.5, 3.1, 3.19, 3.2, 3.9):
-        part, part_s = read_frames(
-            film, start_s=start_s, end_s=start_s + 0.5, with_previous=True
-        )
+        part, part_s = read_frames(film, start_s=start_s, end_s=start_s + 0.5, with_previous=True)
         first = np.searchsorted(times_s, start_s + 1e-6) - 1
         last = np.searchsorted(times_s, start_s + 0.5 - 1e-6)
         np.testing.assert_array_equal(part_s, times_s[first:last])
