@@ -384,6 +384,7 @@ def step_seconds(
         visual=tuple(torch.from_numpy(part).to(config.device, torch.float32) for part in features),
         labels=torch.arange(n_clips, device=config.device) % 2,
         target=torch.rand(n_clips, *target, device=config.device),
+        waveform=waveforms,
     )
     optimisers = system.optimisers(entry.training.lr, entry.training.weight_decay)
     dice = torch.Generator(config.device).manual_seed(0)

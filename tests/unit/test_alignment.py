@@ -26,7 +26,7 @@ def shares(items: list[Item]) -> tuple[float | None, ...]:
 
 def test_a_sound_that_hits_every_event_has_nothing_amiss() -> None:
     events_s = hit_times(0)
-    assert shares([judged(clip("a", events_s, track(events_s)), "clock")]) == (0, 0, 0)
+    assert shares([judged(clip("a", events_s, track(events_s)), "clock")]) == (0, 0, 0, 0)
 
 
 def test_every_fault_is_counted_as_its_own_share() -> None:

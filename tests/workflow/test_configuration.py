@@ -49,7 +49,7 @@ def test_every_overlay_fits(name: str) -> None:
         ),
         (("mixtures", "gauss", "sdt"), 0.1, r"mixtures\.gauss\.sdt: there is no such key"),
         (
-            ("mixtures", "gauss", "std"),
+            ("mixtures", "gauss", "level_db"),
             None,
             r"mixtures\.gauss: a mixture of kind noise needs either std or level_db",
         ),
