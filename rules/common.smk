@@ -29,7 +29,7 @@ GPU = 1 if CONFIG.device == "cuda" else 0
 WANTED = sorted(
     {name for entry in CONFIG.experiments.values() for name in entry["visual"]}
 )
-PICTURED = [name for name in WANTED if not name.endswith("/flow")]
+PICTURED = [name for name in WANTED if ["flow"] != name.split("/")[2:]]
 STREAMED = {
     interpolation: [name for name in PICTURED if name.split("/")[1] == interpolation]
     for interpolation in sorted({name.split("/")[1] for name in PICTURED})
