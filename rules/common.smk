@@ -58,7 +58,6 @@ wildcard_constraints:
     feature=r"visual/\w+/\w+/(frames|spacetime|flow)|audio/\w+|mixed/\w+/\w+",
     experiment="|".join(CONFIG.experiments),
     seed=r"\d+",
-    metric="|".join(CONFIG.metrics),
     figure="|".join(CONFIG.report.figures),
 
 
@@ -151,10 +150,9 @@ def vocoder_code(wildcards):
 
 def metric_code(wildcards):
     kind = experiment_representation(wildcards)["kind"]
+    metrics = [registry.module_name("metrics", name) for name in metrics_of(wildcards)]
     return stage_code(
-        "score_metric",
-        registry.module_name("metrics", wildcards.metric),
-        registry.module_name("representations", kind),
+        "score_run", *metrics, registry.module_name("representations", kind)
     )
 
 
@@ -194,20 +192,18 @@ def average_file(wildcards):
     return f"results/{wildcards.dataset}/averages/{name}.h5"
 
 
-def metric_files():
-    """Every metric of every run that can have it."""
+def metrics_of(wildcards):
+    """Metrics of an experiment."""
+    return CONFIG.experiments[wildcards.experiment]["metrics"] or list(CONFIG.metrics)
+
+
+def probe_files():
+    """What the probes of every run that has some found."""
     return [
-        f"results/{DATASET}/experiments/{name}/seed{seed}/metrics/{metric}.json"
+        f"results/{DATASET}/experiments/{name}/seed{seed}/probes/regulariser.json"
         for name, seed in RUNS
-        for metric in metrics_of(name)
+        if any(CONFIG.experiments[name]["probes"].values())
     ]
-
-
-def metrics_of(experiment):
-    """Metrics of an experiment, its probes among them."""
-    entry = CONFIG.experiments[experiment]
-    probed = ["regulariser"] if any(entry["probes"].values()) else []
-    return [*(entry["metrics"] or CONFIG.metrics), *probed]
 
 
 def compared_files(name):
@@ -281,8 +277,8 @@ def figure_features(wildcards):
 
 
 def metric_settings(wildcards):
-    """Settings of one metric."""
-    return CONFIG.metrics[wildcards.metric]
+    """Settings of every metric of an experiment."""
+    return {name: CONFIG.metrics[name] for name in metrics_of(wildcards)}
 
 
 def experiment_representation(wildcards):

@@ -1,12 +1,12 @@
-"""Judge: one number file a metric, one table of all of them, then tables, figures, report.
+"""Judge: one folder of number files a run, one table of all of them, then tables, figures, report.
 
 Reads   results/{dataset}/experiments/{experiment}/seed{seed}/{sound,judgements}.h5, clips
-Writes  .../metrics/{metric}.json, results/{dataset}/metrics.tsv, results/{tables,figures}, report.html
+Writes  .../metrics/ (a number file a metric), results/{dataset}/metrics.tsv, results/{tables,figures}, report.html
 """
 
 
-rule score_metric:
-    """Score one run by one metric."""
+rule score_run:
+    """Score one run by every metric that it can have."""
     input:
         sound="results/{dataset}/experiments/{experiment}/seed{seed}/sound.h5",
         judgements="results/{dataset}/experiments/{experiment}/seed{seed}/judgements.h5",
@@ -14,9 +14,13 @@ rule score_metric:
         rows="results/{dataset}/clips.tsv",
         events="results/{dataset}/events.tsv",
     output:
-        metric="results/{dataset}/experiments/{experiment}/seed{seed}/metrics/{metric}.json",
+        metrics=directory(
+            "results/{dataset}/experiments/{experiment}/seed{seed}/metrics"
+        ),
     log:
-        "results/logs/score_metric/{dataset}/{experiment}/{seed}/{metric}.log",
+        "results/logs/score_run/{dataset}/{experiment}/{seed}.log",
+    benchmark:
+        "results/benchmarks/score_run/{dataset}/{experiment}/{seed}.tsv"
     priority: 13
     conda:
         "../envs/foley.yaml"
@@ -25,13 +29,14 @@ rule score_metric:
         seed=CONFIG.seed,
         code=metric_code,
     script:
-        "../workflow_scripts/score_metric.py"
+        "../workflow_scripts/score_run.py"
 
 
 rule collect_metrics:
     """Put every metric of every run into one table."""
     input:
-        metrics=metric_files(),
+        metrics=run_files("metrics"),
+        probes=probe_files(),
     output:
         table=f"results/{DATASET}/metrics.tsv",
     log:

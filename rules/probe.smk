@@ -1,7 +1,7 @@
 """Probe: what REGNET's audio forwarding regulariser has learned, as one more metric of a run.
 
 Reads   results/{dataset}/experiments/{experiment}/seed{seed}/model.*, features of clean and mixed sound
-Writes  .../metrics/regulariser.json
+Writes  .../probes/regulariser.json
 """
 
 
@@ -17,7 +17,7 @@ rule probe_model:
         audio=clean_audio_file,
         mixed=probed_mixture_files,
     output:
-        metric="results/{dataset}/experiments/{experiment}/seed{seed}/metrics/regulariser.json",
+        metric="results/{dataset}/experiments/{experiment}/seed{seed}/probes/regulariser.json",
     log:
         "results/logs/probe_model/{dataset}/{experiment}/{seed}.log",
     priority: 13

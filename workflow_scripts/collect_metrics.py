@@ -9,4 +9,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to_file(snakemake.log[0]):
-    collect_metrics(metric_paths=list(snakemake.input.metrics), table_path=snakemake.output.table)
+    collect_metrics(
+        folders=list(snakemake.input.metrics),
+        probe_paths=list(snakemake.input.probes),
+        table_path=snakemake.output.table,
+    )

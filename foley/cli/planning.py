@@ -75,9 +75,6 @@ def make_plan(
     vocoders = {entry.synthesis.vocoder for entry in config.experiments.values()}
     representations = {entry.representation for entry in config.experiments.values()}
     n_runs = sum(len(entry.seeds) for entry in config.experiments.values())
-    n_metrics = sum(
-        len(entry.seeds) * len(entry.metrics or config.metrics) for entry in config.experiments.values()
-    )
     streamed = config.picture.stream
     jobs = {
         "build_sources": 1,
@@ -106,7 +103,7 @@ def make_plan(
         "train_model": n_runs,
         "synthesize_audio": n_runs,
         "compute_judgements": n_runs,
-        "score_metric": n_metrics,
+        "score_run": n_runs,
         "probe_model": sum(len(entry.seeds) for entry in config.experiments.values() if entry.probes.asked),
         "collect_metrics": 1,
         "tabulate": 1,
@@ -225,7 +222,7 @@ def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -
         "train_model": speeds.start_s["train"] + _mean(trains),
         "synthesize_audio": predict_s + _mean(sounds),
         "compute_judgements": predict_s + judging_s,
-        "score_metric": speeds.start_s["score"],
+        "score_run": speeds.start_s["score"],
         **dict.fromkeys(("tabulate", "plot_figure", "write_report"), speeds.start_s["draw"]),
     }
     if config.datasets[config.dataset].kind != "procedural":

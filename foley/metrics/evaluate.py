@@ -138,45 +138,37 @@ def _read(shard: ShardReader | ShardSet, clip_id: str, name: str) -> NDArray[np.
     return np.asarray(shard.read(clip_id, name), dtype=np.float32)
 
 
-def score_metric(
+def score_run(
     *,
-    metric: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]],
     sound_path: str | Path,
     judgements_path: str | Path,
     clips_paths: Sequence[str],
     rows_paths: Sequence[str],
     events_paths: Sequence[str],
     seed: int,
-    metric_path: str | Path,
+    metrics_folder: str | Path,
 ) -> None:
-    """Score one run by one registered metric.
+    """Score one run by registered metrics.
 
     Parameters
     ----------
-    metric : str
-        Entry of ``metrics`` in ``foley/registry.py``.
     settings : mapping
-        Fields of the metric's ``Config``.
+        For each metric (an entry of ``metrics`` in ``foley/registry.py``) the fields of its ``Config``.
     sound_path, judgements_path, clips_paths, rows_paths, events_paths
         See :func:`load_items`.
     seed : int
         Configured seed, for resampling.
-    metric_path : path
-        JSON to write: ``metric``, ``settings`` and ``score``.
+    metrics_folder : path
+        Folder to make: a JSON file ``{metric}.json`` each, with ``metric``, ``settings`` and ``score``.
 
     Raises
     ------
     ConfigError
-        If the settings do not fit the metric.
+        If settings do not fit their metric.
     StoreError
-        If something that the metric needs is missing.
+        If something that a metric needs is missing; then no folder is made.
     """
-    module = registry.load("metrics", metric)
-    try:
-        config = module.Config(**settings)
-    except ValidationError as error:
-        raise ConfigError(f"metrics.{metric}: {error}") from error
     items = load_items(
         sound_path=sound_path,
         judgements_path=judgements_path,
@@ -184,42 +176,57 @@ def score_metric(
         rows_paths=rows_paths,
         events_paths=events_paths,
     )
+    scores = {name: _scored(name, fields, items, seed) for name, fields in sorted(settings.items())}
+    folder = Path(metrics_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in scores.items():
+        write_json(folder / f"{name}.json", content)
+
+
+def _scored(metric: str, fields: Mapping[str, Any], items: Sequence[Item], seed: int) -> dict[str, Any]:
+    module = registry.load("metrics", metric)
+    try:
+        config = module.Config(**fields)
+    except ValidationError as error:
+        raise ConfigError(f"metrics.{metric}: {error}") from error
     score: Score = module.score(items, config, seed)
-    write_json(
-        metric_path,
-        {"metric": metric, "settings": config.model_dump(mode="json"), "score": score.to_json()},
-    )
+    return {"metric": metric, "settings": config.model_dump(mode="json"), "score": score.to_json()}
 
 
 def read_score(metric_path: str | Path) -> Score:
-    """Read the score that :func:`score_metric` wrote; StoreError where the file is damaged."""
+    """Read a score that :func:`score_run` wrote; StoreError where the file is damaged."""
     try:
         return Score.from_json(read_json(metric_path)["score"])
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{metric_path}: is not a score ({error}); delete it and run again") from error
 
 
-def collect_metrics(*, metric_paths: Sequence[str | Path], table_path: str | Path) -> None:
+def collect_metrics(
+    *, folders: Sequence[str | Path], probe_paths: Sequence[str | Path] = (), table_path: str | Path
+) -> None:
     """Put every score of every run, with all its parts, into one table.
 
     Parameters
     ----------
-    metric_paths : sequence of path
-        ``.../{experiment}/seed{seed}/metrics/{metric}.json``.
+    folders : sequence of path
+        ``.../{experiment}/seed{seed}/metrics``, as :func:`score_run` makes them.
+    probe_paths : sequence of path
+        ``.../{experiment}/seed{seed}/probes/{metric}.json``: scores that other stages found.
     table_path : path
         ``metrics.tsv`` to write, rows :class:`MetricRow`, sorted by experiment, seed and metric.
 
     Raises
     ------
     ManifestError
-        If a path is not in the folder of a run, or comes twice.
+        If a path is not in the folder of a run, or a run has a metric twice.
     """
+    inside = [path for folder in map(Path, folders) for path in sorted(folder.glob("*.json"))]
     found: dict[tuple[str, int, str], Path] = {}
-    for path in map(Path, metric_paths):
+    for path in [*inside, *map(Path, probe_paths)]:
         run = path.parent.parent
         seed = run.name.removeprefix("seed")
-        if path.parent.name != "metrics" or not run.name.startswith("seed") or not seed.isdigit():
-            raise ManifestError(f"{path}: is not <experiment>/seed<number>/metrics/<metric>.json")
+        if not run.name.startswith("seed") or not seed.isdigit():
+            raise ManifestError(f"{path}: is not <experiment>/seed<number>/<folder>/<metric>.json")
         key = (run.parent.name, int(seed), path.stem)
         if key in found:
             raise ManifestError(f"{path}: the same run and metric as {found[key]}")

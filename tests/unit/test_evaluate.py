@@ -8,7 +8,7 @@ import pytest
 
 from foley.errors import ConfigError, ManifestError, StoreError
 from foley.features.audio import RepresentationConfig, represent
-from foley.metrics.evaluate import MetricRow, collect_metrics, load_items, read_score, score_metric
+from foley.metrics.evaluate import MetricRow, collect_metrics, load_items, read_score, score_run
 from foley.store.manifests import Clip, Event, read_rows, write_rows
 from foley.store.shards import ShardWriter
 
@@ -111,22 +111,22 @@ def test_items_hold_what_the_files_say(tmp_path: Path) -> None:
 )
 def test_every_metric_scores_a_run(tmp_path: Path, metric: str, value: float) -> None:
     run = write_run(tmp_path)
-    score_metric(metric=metric, settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
-    assert read_score(tmp_path / "m.json").value == pytest.approx(value, abs=1e-6)
+    score_run(settings={metric: {}}, seed=0, metrics_folder=tmp_path / "m", **run)
+    assert read_score(tmp_path / f"m/{metric}.json").value == pytest.approx(value, abs=1e-6)
 
 
 def test_a_run_is_scored_the_same_twice(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     for name in ("one", "two"):
-        score_metric(metric="sync", settings={}, seed=3, metric_path=tmp_path / name, **run)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+        score_run(settings={"sync": {}}, seed=3, metrics_folder=tmp_path / name, **run)
+    assert (tmp_path / "one/sync.json").read_bytes() == (tmp_path / "two/sync.json").read_bytes()
 
 
 def test_a_missing_test_clip_is_an_error(tmp_path: Path) -> None:
     run = write_run(tmp_path, leave_out="r0_00")
     with pytest.raises(StoreError, match="1 test clips are missing, first r0_00"):
-        score_metric(metric="accuracy", settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
-    assert not (tmp_path / "m.json").exists()
+        score_run(settings={"accuracy": {}}, seed=0, metrics_folder=tmp_path / "m", **run)
+    assert not (tmp_path / "m").exists()
 
 
 def test_a_run_of_some_classes_lacks_nothing_of_the_others(tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_a_run_of_some_classes_lacks_nothing_of_the_others(tmp_path: Path) -> No
     assert (only.clip_id, only.classes) == ("r0_00", ("clock", "rain"))
     np.testing.assert_array_equal(only.probabilities, [0.0, 1.0])
     for metric in ("accuracy", "log_loss", "confusion", "retrieval", "l2"):
-        score_metric(metric=metric, settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
-        found = read_score(tmp_path / "m.json")
+        score_run(settings={metric: {}}, seed=0, metrics_folder=tmp_path / "m", **run)
+        found = read_score(tmp_path / f"m/{metric}.json")
         assert found.n == 1
         assert not [path for path, part in found.walk() if part.value is None and path.endswith("/rain")]
     run = write_run(tmp_path / "less", classes=["rain"], labels=["rain"], leave_out="r0_00")
@@ -158,25 +158,23 @@ def test_a_class_that_the_classifier_does_not_know_is_named(tmp_path: Path) -> N
 def test_a_missing_judgement_is_an_error(tmp_path: Path) -> None:
     run = write_run(tmp_path, judged=["c0_00"])
     with pytest.raises(StoreError, match="have no judgement, first r0_00"):
-        score_metric(metric="retrieval", settings={}, seed=0, metric_path=tmp_path / "m.json", **run)
+        score_run(settings={"retrieval": {}}, seed=0, metrics_folder=tmp_path / "m", **run)
 
 
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     with pytest.raises(ConfigError, match=r"(?s)metrics.sync.*window_ms"):
-        score_metric(metric="sync", settings={"window_ms": 50}, seed=0, metric_path=tmp_path / "m", **run)
+        score_run(settings={"sync": {"window_ms": 50}}, seed=0, metrics_folder=tmp_path / "m", **run)
 
 
 def test_the_table_holds_every_part_of_every_run(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     paths = [
-        tmp_path / "experiments" / name / f"seed{seed}" / "metrics" / "accuracy.json"
-        for name in ("b", "a")
-        for seed in (1, 0)
+        tmp_path / "experiments" / name / f"seed{seed}" / "metrics" for name in ("b", "a") for seed in (1, 0)
     ]
     for path in paths:
-        score_metric(metric="accuracy", settings={}, seed=0, metric_path=path, **run)
-    collect_metrics(metric_paths=paths, table_path=tmp_path / "metrics.tsv")
+        score_run(settings={"accuracy": {}}, seed=0, metrics_folder=path, **run)
+    collect_metrics(folders=paths, table_path=tmp_path / "metrics.tsv")
     rows = read_rows(tmp_path / "metrics.tsv", MetricRow)
     whole = [(row.experiment, row.seed) for row in rows if not row.part]
     assert whole == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
@@ -185,13 +183,15 @@ def test_the_table_holds_every_part_of_every_run(tmp_path: Path) -> None:
     assert found["train/class_average"].value == 1
     assert found[""].unit == "proportion"
     again = tmp_path / "again.tsv"
-    collect_metrics(metric_paths=paths[::-1], table_path=again)
+    collect_metrics(folders=paths[::-1], table_path=again)
     assert again.read_bytes() == (tmp_path / "metrics.tsv").read_bytes()
 
 
 def test_a_path_outside_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="is not <experiment>"):
-        collect_metrics(metric_paths=[tmp_path / "accuracy.json"], table_path=tmp_path / "metrics.tsv")
+        collect_metrics(
+            folders=[], probe_paths=[tmp_path / "accuracy.json"], table_path=tmp_path / "metrics.tsv"
+        )
 
 
 def test_a_damaged_score_is_named(tmp_path: Path) -> None:
@@ -199,4 +199,4 @@ def test_a_damaged_score_is_named(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("{}")
     with pytest.raises(StoreError, match=r"sync.json: is not a score"):
-        collect_metrics(metric_paths=[path], table_path=tmp_path / "metrics.tsv")
+        collect_metrics(folders=[path.parent], table_path=tmp_path / "metrics.tsv")

@@ -85,8 +85,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for name, score in scores.items():
             write_json(run / f"metrics/{name}.json", {"metric": name, "settings": {}, "score": score})
-    metrics = sorted(dataset.glob("experiments/*/seed0/metrics/*.json"))
-    collect_metrics(metric_paths=metrics, table_path=dataset / "metrics.tsv")
+    metrics = sorted(dataset.glob("experiments/*/seed0/metrics"))
+    collect_metrics(folders=metrics, table_path=dataset / "metrics.tsv")
     return root
 
 

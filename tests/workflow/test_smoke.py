@@ -20,7 +20,7 @@ PICTURE = {"interpolate_frames", "make_spacetime_images", "extract_visual_featur
 SOUND = {"denoise_audio", "cut_clips", "extract_audio_features", "average_class_spectrograms"}
 LEARN = {"train_model"}
 MAKE = {"synthesize_audio", "compute_judgements"}
-JUDGE = {"score_metric", "collect_metrics", "tabulate", "plot_figure", "write_report"}
+JUDGE = {"score_run", "collect_metrics", "tabulate", "plot_figure", "write_report"}
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,15 @@
-"""Rule ``score_metric``: one metric of one run."""
+"""Rule ``score_run``: every metric of one run."""
 
 from typing import TYPE_CHECKING
 
 from foley.logs import log_to_file
-from foley.metrics.evaluate import score_metric
+from foley.metrics.evaluate import score_run
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to_file(snakemake.log[0]):
-    score_metric(
-        metric=snakemake.wildcards.metric,
+    score_run(
         settings=snakemake.params.settings,
         sound_path=snakemake.input.sound,
         judgements_path=snakemake.input.judgements,
@@ -18,5 +17,5 @@ with log_to_file(snakemake.log[0]):
         rows_paths=[snakemake.input.rows],
         events_paths=[snakemake.input.events],
         seed=snakemake.params.seed,
-        metric_path=snakemake.output.metric,
+        metrics_folder=snakemake.output.metrics,
     )
