@@ -1,10 +1,13 @@
 """What was measured: the metrics table of all runs, looked up by experiment, metric and part."""
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from scipy.special import stdtrit
 
 from foley.errors import StoreError
 from foley.metrics.evaluate import MetricRow
@@ -21,7 +24,8 @@ class Value:
     value : float or None
         Mean over the seeds; ``None`` where it is not defined, and then `note` says why.
     low, high : float or None
-        With one seed the interval of the metric; with more the lowest and the highest seed.
+        With one seed the metric's own interval, over clips; with more the 95 % interval of the mean over
+        seeds (Student's t), on the same clips.
     n : int or None
         Clips or events behind one seed's number; the smallest, where seeds differ.
     n_seeds : int
@@ -115,6 +119,28 @@ class Measured:
             return Value(note=absent)
         return over_seeds(rows)
 
+    def difference(self, experiment: str, other: str, metric: str, part: str = "") -> Value:
+        """Mean of `experiment` minus `other`, seed by seed, with the interval over those pairs.
+
+        Raises
+        ------
+        StoreError
+            As :meth:`get`.
+        """
+        known = self.get(experiment, metric, part), self.get(other, metric, part)
+        values = [
+            {row.seed: row.value for row in self._rows[name, metric, part] if row.value is not None}
+            for name in (experiment, other)
+        ]
+        unit, n = known[0].unit, known[0].n
+        differences = [
+            values[0][seed] - values[1][seed] for seed in sorted(values[0].keys() & values[1].keys())
+        ]
+        if len(differences) < 2:
+            return Value(note="needs two seeds that both experiments have", unit=unit)
+        low, high = t_interval(differences)
+        return Value(statistics.fmean(differences), low, high, n, len(differences), unit)
+
 
 def over_seeds(rows: list[MetricRow]) -> Value:
     """Average one number over its seeds; with one seed keep the metric's interval."""
@@ -128,8 +154,25 @@ def over_seeds(rows: list[MetricRow]) -> Value:
     n = min(row.n for row in known)
     if len(known) == 1:
         return Value(values[0], known[0].ci_low, known[0].ci_high, n, 1, known[0].unit, notes)
-    mean = sum(values) / len(values)
-    return Value(mean, min(values), max(values), n, len(known), known[0].unit, notes)
+    unit = known[0].unit
+    low, high = t_interval(values)
+    if unit == "proportion":
+        low, high = max(0.0, low), min(1.0, high)
+    return Value(statistics.fmean(values), low, high, n, len(values), unit, notes)
+
+
+def t_interval(values: list[float], level: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean of independent values, at least two, by Student's t distribution.
+
+    Examples
+    --------
+    >>> low, high = t_interval([1.0, 2.0, 3.0])
+    >>> round(low, 3), round(high, 3)
+    (-0.484, 4.484)
+    """
+    half = float(stdtrit(len(values) - 1, 0.5 + level / 2)) * statistics.stdev(values) / len(values) ** 0.5
+    mean = statistics.fmean(values)
+    return mean - half, mean + half
 
 
 def read_facts(paths: Iterable[str | Path]) -> dict[tuple[str, int], dict[str, Any]]:

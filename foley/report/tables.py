@@ -172,7 +172,10 @@ def footnotes(table: Table, scale_note: str, stand_ins: Mapping[str, str]) -> li
         lines.append("Ours, one seed: brackets are the metric's confidence interval (95 % by default).")
     if many := sorted(counts - {1}):
         told = " or ".join(map(str, many))
-        lines.append(f"Ours, mean of {told} seeds: brackets are the lowest and the highest seed.")
+        lines.append(
+            f"Ours, mean of {told} seeds: brackets are the 95 % confidence interval of that mean over seeds "
+            "(Student's t); the test clips are the same for all."
+        )
     if scale_note:
         lines.append(f"Scale: {' '.join(scale_note.split())}")
     if stand_ins:

@@ -127,20 +127,31 @@ def test_a_class_may_have_an_experiment_of_its_own() -> None:
     assert found["Average", "Ours, objective (%)"].ours.value == pytest.approx(60)
 
 
-def test_distances_are_hundredths_with_the_spread_of_the_seeds() -> None:
+def test_distances_are_hundredths_with_an_interval_over_seeds() -> None:
     found = cells()
     ours = found["regnet_table3"]["Dog-gauss", "Ours"].ours
-    assert (ours.value, ours.low, ours.high, ours.n_seeds) == (
-        pytest.approx(2),
-        pytest.approx(1),
-        pytest.approx(3),
-        3,
-    )
+    half = 4.30265 / 3**0.5  # Student's t, two degrees of freedom; the seeds' standard deviation is 1
+    assert (ours.value, ours.n_seeds) == (pytest.approx(2), 3)
+    assert (ours.low, ours.high) == (pytest.approx(2 - half, abs=1e-4), pytest.approx(2 + half, abs=1e-4))
     assert found["regnet_table3"]["Dog-gauss", "Mean sound"].ours.value == pytest.approx(2)
     assert found["regnet_table3"]["Dog", "Ours"].paper is None
     assert ("Dog", "Ours-VS") not in found["regnet_table3"]
     assert found["regnet_table3"]["Dog-gauss", "Ours-VS"].ours.note == NOT_CONFIGURED
     assert found["regnet_table8"]["S860D32", "L2 distance"].ours.value == pytest.approx(2)
+
+
+def test_the_regulariser_s_gain_is_paired_by_seed() -> None:
+    plain = [row("plain", "l2", value=value, seed=seed) for seed, value in enumerate((0.02, 0.03, 0.05))]
+    ours = [row("ours", "l2", value=value, seed=seed) for seed, value in enumerate((0.01, 0.03, 0.02))]
+    gain = Measured([*plain, *ours], "metrics.tsv").difference("ours", "plain", "l2")
+    half = 4.30265 * (7 / 3) ** 0.5 / 3**0.5 / 100
+    assert (gain.value, gain.n_seeds, gain.n) == (pytest.approx(-0.04 / 3), 3, 8)
+    assert (gain.low, gain.high) == (
+        pytest.approx(-0.04 / 3 - half, abs=1e-6),
+        pytest.approx(-0.04 / 3 + half, abs=1e-6),
+    )
+    alone = Measured([*plain[:1], *ours[1:]], "metrics.tsv").difference("ours", "plain", "l2")
+    assert (alone.value, alone.note) == (None, "needs two seeds that both experiments have")
 
 
 def test_probes_fill_tables_five_to_seven() -> None:
