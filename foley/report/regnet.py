@@ -194,8 +194,8 @@ def _regulariser_table(measured: Measured, report: ReportConfig, paper: list[Pap
         name,
         "REGNET Table III: distance to the clean sound after learning from mixed sound (x 1e-2)",
         f"{_L2} The clean sound is the truth, mixed sound is what was learned. Row Dog, learned from clean "
-        "sound, and column Mean sound, the mean clean training clip, which looks at no picture, are ours. "
-        "Ours minus Ours-woREG is the mean difference of runs of the same seed: below 0 the regularizer helps."
+        "sound, and columns Mean sound (the mean clean training clip, which looks at no picture) and Ours "
+        "minus Ours-woREG (mean over runs of the same seed; below 0 the regularizer helps) are ours."
         + _called(report),
         tuple(cells),
         "Training data",
