@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from librosa.filters import mel
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -37,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 _LOWEST_HZ = 30.0
 _BATCH_AT_TEST = 64
+_BASIS = "log_mel.basis"
+"""Name of the filters among the stored weights."""
 
 
 class LogMel:
@@ -48,14 +49,17 @@ class LogMel:
         Window, step, bands, range.
     sample_rate_hz : int
         Of the waveforms.
+    basis : Tensor of float32, shape (n_mels, n_fft // 2 + 1), or None
+        Filters of the bands; ``None`` computes them.
     """
 
-    def __init__(self, config: SoundClassifierConfig, sample_rate_hz: int) -> None:
+    def __init__(
+        self, config: SoundClassifierConfig, sample_rate_hz: int, basis: Tensor | None = None
+    ) -> None:
         self._config = config
         self._hop = max(1, round(config.hop_s * sample_rate_hz))
         self._window = torch.hann_window(config.n_fft)
-        basis = mel(sr=sample_rate_hz, n_fft=config.n_fft, n_mels=config.n_mels, fmin=_LOWEST_HZ)
-        self._basis = torch.from_numpy(basis)
+        self.basis = _mel_basis(config, sample_rate_hz) if basis is None else basis
 
     def __call__(self, waveform: NDArray[Any]) -> Tensor:
         """Spectrogram of one clip.
@@ -82,12 +86,19 @@ class LogMel:
             return_complex=True,
         )
         # A full-scale sine has magnitude 1; the bands keep their own area normalisation.
-        power = self._basis @ (spectrum.abs() / (config.n_fft / 4)).square()
-        top = power.max() if config.level_normalised else self._basis.max()
+        power = self.basis @ (spectrum.abs() / (config.n_fft / 4)).square()
+        top = power.max() if config.level_normalised else self.basis.max()
         if not top > 1e-20:
             return torch.zeros_like(power)
         level_db = 10 * torch.log10(torch.clamp(power / top, min=1e-20))
         return torch.clamp(1 + level_db / config.range_db, 0, 1)
+
+
+def _mel_basis(config: SoundClassifierConfig, sample_rate_hz: int) -> Tensor:
+    # Here and not above: loading librosa takes longer than judging the sounds of a run.
+    from librosa.filters import mel
+
+    return torch.from_numpy(mel(sr=sample_rate_hz, n_fft=config.n_fft, n_mels=config.n_mels, fmin=_LOWEST_HZ))
 
 
 class _Residual(nn.Module):
@@ -349,6 +360,7 @@ def train_sound_classifier(
             facts["test"].update(_judged(network, heard, test, classes, where))
             logger.info("accuracy on %d test clips: %.3f", len(test), facts["test"]["accuracy"])
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    weights[_BASIS] = LogMel(config, rate_hz).basis
     with atomic_path(model_path) as temporary:
         save_file(weights, temporary)
     with atomic_path(curve_path) as temporary:
@@ -391,13 +403,15 @@ def load_sound_classifier(
     config = SoundClassifierConfig(**facts["config"])
     network = _seeded_network(len(facts["classes"]), config, facts["seed"])
     try:
-        network.load_state_dict(load_file(model_path))
-    except (SafetensorError, RuntimeError, OSError) as error:
+        weights = load_file(model_path)
+        basis = weights.pop(_BASIS)
+        network.load_state_dict(weights)
+    except (SafetensorError, RuntimeError, OSError, KeyError) as error:
         raise StoreError(
             f"{model_path}: is not the sound classifier that {facts_path} describes ({error}); "
             "delete both and run again"
         ) from error
-    return network.eval(), LogMel(config, facts["sample_rate_hz"]), facts
+    return network.eval(), LogMel(config, facts["sample_rate_hz"], basis), facts
 
 
 def judge_sounds(

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from librosa.filters import mel as mel_filters
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -121,6 +120,9 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
 @lru_cache(maxsize=4)
 def filters(config: Config) -> NDArray[np.float32]:
     """Mel filters of equal area, shape (n_mels, n_fft // 2 + 1)."""
+    # Here and not above: librosa takes seconds to load, and many stages only check a mel's settings.
+    from librosa.filters import mel as mel_filters
+
     return np.asarray(
         mel_filters(
             sr=config.sample_rate_hz,
