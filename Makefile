@@ -13,7 +13,7 @@ tables: $(READY)
 
 ## All tests.
 test: $(READY)
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 ## Formatting, types, workflow lint and layers.
 check: $(READY)

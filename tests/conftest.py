@@ -61,3 +61,8 @@ def run_snakemake(workflow: Path, directory: Path, *arguments: str) -> str:
 def workflow_copy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """Make copies of the workflow."""
     return lambda: copy_workflow(tmp_path_factory.mktemp("workflow") / "repository")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put whole workflows first: begun last, one of them would keep a single core busy at the end."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)

@@ -14,7 +14,7 @@ import pytest
 from foley.store.shards import ShardReader
 from tests.conftest import run_snakemake, snakemake
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("smoke")]
+pytestmark = pytest.mark.slow
 
 PICTURE = {"interpolate_frames", "make_spacetime_images", "extract_visual_features"}
 SOUND = {"denoise_audio", "cut_clips", "extract_audio_features", "average_class_spectrograms"}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import run_snakemake, snakemake
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("two_runs")]
+pytestmark = pytest.mark.slow
 
 TARGET = "results/procedural/sources.tsv"
 
