@@ -31,6 +31,12 @@ REGISTRY: dict[str, dict[str, str]] = {
     "representations": {
         "stft": "foley.features.representations.stft",
         "mel": "foley.features.representations.mel",
+        "gan_stft": "foley.features.representations.gan_stft",
+        "gan_cqt": "foley.features.representations.gan_cqt",
+        "gan_ms": "foley.features.representations.gan_ms",
+        "gan_mfcc": "foley.features.representations.gan_mfcc",
+        "gan_lms": "foley.features.representations.gan_lms",
+        "if_mel": "foley.features.representations.if_mel",
     },
     "systems": {
         "frame_sequence": "foley.models.frame_sequence",

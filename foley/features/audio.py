@@ -107,6 +107,40 @@ def to_magnitude(features: NDArray[Any], config: RepresentationConfig) -> NDArra
     return magnitude
 
 
+def to_phase(features: NDArray[Any], config: RepresentationConfig) -> NDArray[np.float32] | None:
+    """Phases that the representation itself holds, from which Griffin-Lim can start.
+
+    Parameters and errors as in :func:`to_magnitude`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_fft // 2 + 1, n_stft_frames), or None
+        In radians; ``None`` where it holds none.
+    """
+    module = registry.load("representations", config.kind)
+    if not hasattr(module, "to_phase"):
+        return None
+    phase: NDArray[np.float32] | None = module.to_phase(features, config.settings)
+    return phase
+
+
+def to_sound(features: NDArray[Any], config: RepresentationConfig) -> NDArray[np.float32] | None:
+    """Make sound of a representation that has its own way back, without Griffin-Lim.
+
+    Parameters and errors as in :func:`to_magnitude`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples,), or None
+        Not limited to [-1, 1]; ``None`` where the way back goes through :func:`to_magnitude`.
+    """
+    module = registry.load("representations", config.kind)
+    if not hasattr(module, "to_waveform"):
+        return None
+    sound: NDArray[np.float32] = module.to_waveform(features, config.settings)
+    return sound
+
+
 def resampled(waveform: NDArray[np.float32], rate_hz: int, wanted_hz: int) -> NDArray[np.float32]:
     """Bring sound, (n_samples,), to another sample rate (soxr, HQ); at its own it is left alone."""
     if rate_hz == wanted_hz:

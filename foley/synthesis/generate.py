@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 import foley
-from foley.features.audio import RepresentationConfig, resampled, to_magnitude
+from foley.features.audio import RepresentationConfig, resampled, to_magnitude, to_phase, to_sound
 from foley.models.base import Prediction
 from foley.models.vocoders.base import Vocoder
 from foley.provenance import code_digest, file_sha256
@@ -45,7 +45,8 @@ def to_waveform(
     representation : RepresentationConfig
     synthesis : SynthesisConfig
     generator : numpy Generator
-        Draws the starting phase, where it is random, or what the vocoder draws.
+        Draws the starting phase, where it is random and the representation holds none, or what the
+        vocoder draws.
     limit : bool
         Cut off what exceeds full scale; without, it is left to the caller to lower it.
     vocoder : Vocoder, optional
@@ -60,15 +61,18 @@ def to_waveform(
         seed = int(generator.integers(2**63))
         return np.asarray(vocode(vocoder, features[None], representation, seed)[0])
     settings = representation.settings
-    waveform = griffin_lim(
-        to_magnitude(features, representation),
-        n_fft=settings.n_fft,
-        hop_length=settings.hop_length,
-        n_iterations=synthesis.n_iterations,
-        n_samples=settings.n_samples,
-        momentum=synthesis.momentum,
-        generator=generator if synthesis.phase == "random" else None,
-    )
+    waveform = to_sound(features, representation)
+    if waveform is None:
+        waveform = griffin_lim(
+            to_magnitude(features, representation),
+            n_fft=settings.n_fft,
+            hop_length=settings.hop_length,
+            n_iterations=synthesis.n_iterations,
+            n_samples=settings.n_samples,
+            momentum=synthesis.momentum,
+            generator=generator if synthesis.phase == "random" else None,
+            phase=to_phase(features, representation),
+        )
     return np.asarray(np.clip(waveform, -1, 1) if limit else waveform, dtype=np.float32)
 
 

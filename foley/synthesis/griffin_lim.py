@@ -19,6 +19,9 @@ from foley.features.representations.base import hann_window
 
 _TINY = np.float32(1e-16)
 """Keeps the phase of an empty bin at 0 instead of NaN."""
+_FAINT = np.float32(0.05)
+"""Summed squared windows under which a sample is faded out: raised to its full level, what the last
+frame of a clip holds there, near the end of its window, would be a click."""
 
 
 def griffin_lim(
@@ -100,7 +103,7 @@ class _Transform:
         self._n_hops = -(-n_fft // hop_length)
         self._windowed = np.zeros((n_frames, self._n_hops * hop_length), dtype=np.float32)
         self._windowed[:, :n_fft] = self._window**2
-        self._scale = 1 / np.maximum(self._added(), _TINY)
+        self._scale = 1 / np.maximum(self._added(), _FAINT)
 
     def forwards(self, waveform: NDArray[np.float32]) -> NDArray[np.complex64]:
         """Transform a waveform (n_samples,)."""

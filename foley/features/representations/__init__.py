@@ -1,5 +1,7 @@
 """Time-frequency representations: one module each, named in the registry.
 
 A module exposes ``Config`` (a :class:`~foley.features.representations.base.Settings`),
-``represent(waveform, config)`` and ``to_magnitude(features, config)``.
+``represent(waveform, config)`` and ``to_magnitude(features, config)``. One that holds phases has
+``to_phase(features, config)`` as well; one that makes sound without Griffin-Lim has
+``to_waveform(features, config)`` in place of ``to_magnitude``.
 """

@@ -67,17 +67,63 @@ def stft_magnitude(waveform: NDArray[Any], settings: Settings) -> NDArray[np.flo
     FoleyError
         If the waveform's length is not that of a clip.
     """
+    magnitude = np.abs(stft(waveform, settings)) / full_scale(settings)
+    return np.ascontiguousarray(magnitude).astype(np.float32, copy=False)
+
+
+def stft(waveform: NDArray[Any], settings: Settings) -> NDArray[np.complex64]:
+    """Short-time Fourier transform, unscaled; the phase refers to the first sample of each frame.
+
+    Parameters, window, frames and errors as in :func:`stft_magnitude`.
+
+    Returns
+    -------
+    ndarray of complex64, shape (n_fft // 2 + 1, n_stft_frames)
+    """
     sound = np.asarray(waveform, dtype=np.float32)
+    check_length(sound, settings)
+    padded = np.pad(sound, settings.n_fft // 2, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, settings.n_fft)[:: settings.hop_length]
+    spectrum: NDArray[np.complex64] = rfft(frames * hann_window(settings.n_fft), axis=1).T
+    return spectrum
+
+
+def check_length(sound: NDArray[Any], settings: Settings) -> None:
+    """Refuse a waveform that is not as long as a clip; raises FoleyError."""
     if sound.shape != (settings.n_samples,):
         raise FoleyError(
             f"the representation is set up for clips of {settings.n_samples} samples "
             f"({settings.duration_s} s at {settings.sample_rate_hz} Hz), got shape {sound.shape}; "
             "set duration_s and sample_rate_hz to those of the clips"
         )
-    padded = np.pad(sound, settings.n_fft // 2, mode="reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(padded, settings.n_fft)[:: settings.hop_length]
-    spectrum = rfft(frames * hann_window(settings.n_fft), axis=1)
-    return np.ascontiguousarray(np.abs(spectrum).T / full_scale(settings)).astype(np.float32, copy=False)
+
+
+def spread_bands(matrix: NDArray[Any], bands: NDArray[Any], n_updates: int) -> NDArray[np.float32]:
+    """Find a spectrum whose bands are the given ones: non-negative least squares.
+
+    The bands leave most of the spectrum open: of all solutions that are not negative, one near the
+    bands' own shape is found by multiplicative updates (Lee and Seung 1999) with fixed bands.
+
+    Parameters
+    ----------
+    matrix : ndarray of float, shape (n_bands, n_bins)
+        Share of each bin in each band, at least 0.
+    bands : ndarray of float, shape (n_bands, n_frames)
+        At least 0.
+    n_updates : int
+        Steps.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_bins, n_frames)
+        At least 0; 0 where no band reaches.
+    """
+    target = matrix.T @ bands
+    squared = matrix.T @ matrix
+    found = target.copy()
+    for _ in range(n_updates):
+        found *= target / np.maximum(squared @ found, 1e-12)
+    return np.asarray(found, dtype=np.float32)
 
 
 def hann_window(n_samples: int) -> NDArray[np.float32]:

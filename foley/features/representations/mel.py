@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from foley.features.representations.base import Settings, check_shape, full_scale, stft_magnitude
+from foley.features.representations.base import (
+    Settings,
+    check_shape,
+    full_scale,
+    spread_bands,
+    stft_magnitude,
+)
 
 _REFERENCE_DB = 20.0
 _RANGE_DB = 100.0
@@ -83,8 +89,7 @@ def represent(waveform: NDArray[Any], config: Config) -> NDArray[np.float32]:
 def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
     """Find STFT magnitudes whose mel spectrogram is the given one.
 
-    The bands leave most of the spectrum open: of all solutions that are not negative, one near the
-    bands' own shape is found by multiplicative updates (Lee and Seung 1999) with fixed bands.
+    See :func:`foley.features.representations.base.spread_bands`.
 
     Parameters
     ----------
@@ -107,12 +112,7 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
     scaled = np.clip(np.asarray(features, dtype=np.float32), 0.0, 1.0)
     bands = 10 ** ((scaled * _RANGE_DB - _RANGE_DB + _REFERENCE_DB) / 20)
     bands = np.where(scaled > 0, bands, 0.0).astype(np.float32)
-    matrix = filters(config)
-    target = matrix.T @ bands
-    squared = matrix.T @ matrix
-    found = target.copy()
-    for _ in range(_N_UPDATES):
-        found *= target / np.maximum(squared @ found, 1e-12)
+    found = spread_bands(filters(config), bands, _N_UPDATES)
     missing = config.n_stft_frames - config.n_steps
     return np.asarray(np.pad(found, ((0, 0), (0, missing)), mode="edge"), dtype=np.float32)
 

@@ -1,0 +1,81 @@
+"""FoleyGAN's encoding MS: the mel spectrum, its amplitude as it is, without a logarithm.
+
+Silence is -1 and an amplitude of ``top_db`` is 1. Soft sound lies close to -1: what is 40 dB under the
+top is told apart from silence by 2 % of the range.
+
+Inverse: non-negative least squares from the bands to the bins, then Griffin-Lim, which starts at the
+phases of the second channel where there is one.
+
+Lost: how power is shared in a band; with one channel, the phase; the ends of the clip
+(:mod:`foley.features.representations.encoding`). ``floor_db`` has no part in it.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foley.features.representations.encoding import Plane, phase_from, planes, stacked
+from foley.features.representations.mel_bands import MelEncoding, analysed, magnitude_from, rows
+
+
+class Config(MelEncoding):
+    """Settings of the mel spectrum encoding."""
+
+
+def represent(waveform: NDArray[Any], config: Config) -> NDArray[np.float32]:
+    """Turn sound into the encoding.
+
+    Parameters
+    ----------
+    waveform : ndarray of float, shape (n_samples,)
+        Mono clip in [-1, 1] at the configured rate.
+    config : Config
+        Settings.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_channels * channel_bins, n_frames)
+        In [-1, 1]; the magnitude of silence is -1.
+
+    Raises
+    ------
+    FoleyError
+        If the waveform is not as long as the settings say.
+    """
+    amplitude, phase = analysed(waveform, config)
+    return stacked(np.clip(2 * amplitude / _top(config) - 1, -1, 1), phase, config)
+
+
+def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
+    """Turn the encoding back into STFT magnitudes.
+
+    Parameters
+    ----------
+    features : ndarray of float, shape (n_channels * channel_bins, n_frames)
+        As :func:`represent` gives, or predicted; clipped to [-1, 1].
+    config : Config
+        Settings.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_fft // 2 + 1, n_stft_frames)
+        Unscaled magnitudes, ready for Griffin-Lim.
+
+    Raises
+    ------
+    FoleyError
+        If the features do not have the configured shape.
+    """
+    unit = np.clip(planes(features, config)[0], -1, 1)
+    return magnitude_from((unit + 1) / 2 * _top(config), config)
+
+
+def to_phase(features: NDArray[Any], config: Config) -> Plane | None:
+    """Phases (n_fft // 2 + 1, n_stft_frames) in radians, where the encoding holds some."""
+    return phase_from(features, rows(config), config)
+
+
+def _top(config: Config) -> np.float32:
+    """Amplitude that becomes 1."""
+    return np.float32(10 ** (config.top_db / 20))
