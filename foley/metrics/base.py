@@ -41,16 +41,14 @@ class Recording:
     ----------
     clip_id, label, split : str
         Who the clip is, what it shows, ``train`` or ``test``.
-    sample_rate_hz : int
     load : callable
-        Gives the waveform, float32 of shape (n_samples,).
+        Gives the waveform, float32 of shape (n_samples,), and its sample rate.
     """
 
     clip_id: str
     label: str
     split: str
-    sample_rate_hz: int
-    load: Loader
+    load: Callable[[], tuple[Wave, int]]
 
 
 @dataclass(frozen=True)

@@ -91,12 +91,16 @@ def _recordings(rows: Mapping[str, Clip], clips: ShardSet) -> tuple[Recording, .
             clip_id=row.clip_id,
             label=row.label,
             split=row.split,
-            sample_rate_hz=int(clips.item_attributes(row.clip_id).get("sample_rate_hz", 44100)),
-            load=partial(_read, clips, row.clip_id, "audio"),
+            load=partial(_read_recording, clips, row.clip_id),
         )
         for row in sorted(rows.values(), key=lambda row: row.clip_id)
         if row.clip_id in clips
     )
+
+
+def _read_recording(clips: ShardSet, clip_id: str) -> tuple[NDArray[np.float32], int]:
+    rate_hz = int(clips.item_attributes(clip_id).get("sample_rate_hz", 44100))
+    return _read(clips, clip_id, "audio"), rate_hz
 
 
 def _classes(sounds: ShardReader, judgements: ShardReader) -> tuple[tuple[str, ...], list[int]]:

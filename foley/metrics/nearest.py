@@ -146,9 +146,7 @@ def _retrieved(members: Sequence[Item], sounds: Array, split: str, config: Confi
     recordings = [one for one in members[0].recordings if one.split == split]
     if not recordings:
         raise StoreError(f"{members[0].clip_id}: no {split} recording to search among; check the split")
-    gallery = np.array(
-        [describe(one.load(), one.sample_rate_hz, config.n_coefficients) for one in recordings]
-    )
+    gallery = np.array([describe(*one.load(), config.n_coefficients) for one in recordings])
     labels = np.array([one.label for one in recordings])
     own = np.array([item.label for item in members])
     hits = labels[nearest(sounds, gallery)] == own

@@ -115,7 +115,7 @@ def _window() -> Array:
     offset = _LISTENING_HZ / SAMPLE_RATE_HZ % bin_width
     distance = min(offset, bin_width - offset) * (N_FFT - 1)
     lost = np.sin(np.pi * distance) / (np.pi * distance * (1 - distance**2))
-    return hann(N_FFT) * 10 ** (_LISTENING_DB / 20) / (lost / 4 * (N_FFT - 1))
+    return np.asarray(hann(N_FFT) * 10 ** (_LISTENING_DB / 20) / (lost / 4 * (N_FFT - 1)))
 
 
 def _ear_weights() -> Array:
