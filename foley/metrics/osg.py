@@ -14,18 +14,18 @@ Decisions that the paper leaves open, of which the absolute numbers depend:
   magnitude spectra: Hann windows of 1024 samples, half overlapping, spectra not normalised. Printed
   values of 4 to 58 need that scale.
 - MMS, the maximum of the modulation spectrum, is the largest magnitude of the Fourier transform of the
-  Hilbert envelope, without its constant part, divided by the number of samples and doubled, so that a
-  full modulation by a sine counts 1 whatever the length. `scaled: false` leaves the division out.
+  Hilbert envelope, without its constant part. The transform is orthonormal: printed values of 0.2 to 11
+  need about that scale, and without it (``norm: backward``) the length of the sound decides the grade.
 
 The features of a pair are taken at the pair's own rate, as the paper's at 44.1 kHz.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.fft import next_fast_len, rfft
 from scipy.signal import hilbert
@@ -48,13 +48,13 @@ class Config(MetricConfig):
         Of MMS, MSF and RMS.
     n_fft : int
         Window of the spectral flux in samples; its step is half of that.
-    scaled : bool
-        Divide the modulation spectrum by half the number of samples.
+    norm : str
+        Of the modulation spectrum's Fourier transform, as SciPy names it.
     """
 
     weights: tuple[float, float, float] = WEIGHTS
     n_fft: int = Field(default=1024, ge=16)
-    scaled: bool = True
+    norm: Literal["ortho", "backward"] = "ortho"
 
 
 class Features(NamedTuple):
@@ -65,15 +65,25 @@ class Features(NamedTuple):
     rms: float
 
 
-def grade(mms: float, msf: float, rms: float, weights: tuple[float, float, float] = WEIGHTS) -> float:
+def grade(distances: ArrayLike, weights: Sequence[float] = WEIGHTS) -> NDArray[np.float64]:
     """Add the distances in the three features up (equation 12).
+
+    Parameters
+    ----------
+    distances : array of float, shape (..., 3)
+        In MMS, MSF and RMS.
+    weights : sequence of float, length 3
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
 
     Examples
     --------
-    >>> round(grade(2.9515, 11.5635, 0.4626), 4)
-    7.9036
+    >>> round(float(grade([1.1951, 4.3435, 0.3373])), 4)
+    3.0916
     """
-    return float(np.dot(weights, (mms, msf, rms)))
+    return np.asarray(np.asarray(distances, dtype=np.float64) @ np.asarray(weights))
 
 
 def features(waveform: NDArray[np.floating], config: Config | None = None) -> Features:
@@ -97,18 +107,17 @@ def features(waveform: NDArray[np.floating], config: Config | None = None) -> Fe
         return Features(0.0, 0.0, 0.0)
     sound = sound / peak
     return Features(
-        _modulation(sound, scaled=config.scaled),
+        _modulation(sound, config.norm),
         _flux(sound, config.n_fft),
         float(np.sqrt(np.mean(sound**2))),
     )
 
 
-def _modulation(sound: NDArray[np.float64], *, scaled: bool) -> float:
+def _modulation(sound: NDArray[np.float64], norm: str) -> float:
     n = len(sound)
     # Zeros after the sound make its length one that transforms quickly; the envelope is cut back to it.
     envelope = np.abs(hilbert(sound, next_fast_len(n)))[:n]
-    spectrum = np.abs(rfft(envelope - envelope.mean()))
-    return float(spectrum.max() * (2 / n if scaled else 1))
+    return float(np.abs(rfft(envelope - envelope.mean(), norm=norm)).max())
 
 
 def _flux(sound: NDArray[np.float64], n_fft: int) -> float:
@@ -149,7 +158,7 @@ def score(items: Sequence[Item], config: Config, seed: int) -> Score:
         for item in members
     ]
     distances = np.array(rows).reshape(len(members), 3)
-    whole = _mean(members, distances @ np.array(config.weights), config, seed, "osg")
+    whole = _mean(members, grade(distances, config.weights), config, seed, "osg")
     named = {
         name: _mean(members, distances[:, column], config, seed, name)
         for column, name in enumerate(Features._fields)

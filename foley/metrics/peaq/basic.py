@@ -52,7 +52,9 @@ class PeaqResult:
     n_frames: int
 
 
-def peaq_basic(reference: NDArray[Any], test: NDArray[Any], sample_rate_hz: int) -> PeaqResult:
+def peaq_basic(
+    reference: NDArray[Any], test: NDArray[Any], sample_rate_hz: int, *, n_bits: int | None = 16
+) -> PeaqResult:
     """Grade a sound against the reference that it should equal.
 
     Parameters
@@ -64,6 +66,10 @@ def peaq_basic(reference: NDArray[Any], test: NDArray[Any], sample_rate_hz: int)
     sample_rate_hz : int
         Of both. PEAQ is defined at 48 kHz only; other rates are resampled to it (soxr, VHQ), both sounds
         alike.
+    n_bits : int or None
+        Round both to this many bits at 48 kHz, without dither, and cut what exceeds full scale: what any
+        program that reads WAV files hears. The bandwidths are measured against what is above 21.6 kHz,
+        which is the rounding in most sounds; with None it is the resampler's last digits.
 
     Returns
     -------
@@ -77,7 +83,8 @@ def peaq_basic(reference: NDArray[Any], test: NDArray[Any], sample_rate_hz: int)
         number.
     """
     pair = [
-        _channels(sound, sample_rate_hz, name) for sound, name in ((reference, "reference"), (test, "test"))
+        _channels(sound, sample_rate_hz, n_bits, name)
+        for sound, name in ((reference, "reference"), (test, "test"))
     ]
     if len(pair[0]) != len(pair[1]):
         raise ValueError(
@@ -92,8 +99,8 @@ def peaq_basic(reference: NDArray[Any], test: NDArray[Any], sample_rate_hz: int)
     return PeaqResult(difference_grade(index), index, movs, last - first + 1)
 
 
-def _channels(sound: NDArray[Any], sample_rate_hz: int, name: str) -> Array:
-    """One sound as (n_channels, n_samples) at PEAQ's rate."""
+def _channels(sound: NDArray[Any], sample_rate_hz: int, n_bits: int | None, name: str) -> Array:
+    """One sound as (n_channels, n_samples) at PEAQ's rate, rounded to some number of bits."""
     values = np.asarray(sound, dtype=np.float64)
     if values.ndim == 1:
         values = values[:, None]
@@ -110,6 +117,9 @@ def _channels(sound: NDArray[Any], sample_rate_hz: int, name: str) -> Array:
         values = soxr.resample(values, sample_rate_hz, SAMPLE_RATE_HZ, quality="VHQ")
         if len(values) == 0:
             values = np.zeros((1, values.shape[1]))
+    if n_bits is not None:
+        steps = 2.0 ** (n_bits - 1)
+        values = np.clip(np.round(values * steps), -steps, steps - 1) / steps
     return np.ascontiguousarray(values.T)
 
 
