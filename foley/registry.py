@@ -60,6 +60,9 @@ REGISTRY: dict[str, dict[str, str]] = {
         "envelope": "foley.metrics.envelope",
         "l2": "foley.metrics.l2",
         "alignment": "foley.metrics.alignment",
+        "odg": "foley.metrics.odg",
+        "osg": "foley.metrics.osg",
+        "nearest": "foley.metrics.nearest",
     },
     "tables": {
         "autofoley": "foley.report.autofoley",

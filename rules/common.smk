@@ -317,6 +317,13 @@ def vocoder_files(wildcards):
     return [f"{folder}/model.safetensors", f"{folder}/model.json"]
 
 
+def reference_files(wildcards):
+    """A person's own recordings that peak-match takes its stretches from, where a folder is configured."""
+    peak_match = CONFIG.experiments[wildcards.experiment]["synthesis"]["peak_match"]
+    folder = peak_match and peak_match["references"]
+    return sorted(map(str, Path(folder).glob("*/*"))) if folder else []
+
+
 def copied_audio(wildcards):
     """The recorded sound's representation, for copy synthesis alone: no other system is shown it."""
     experiment = CONFIG.experiments[wildcards.experiment]

@@ -15,6 +15,7 @@ rule synthesize_audio:
         clips="results/{dataset}/clips.h5",
         audio=copied_audio,
         vocoder=vocoder_files,
+        references=reference_files,
     output:
         sound="results/{dataset}/experiments/{experiment}/seed{seed}/sound.h5",
     log:

@@ -34,6 +34,24 @@ class MetricConfig(BaseModel):
 
 
 @dataclass(frozen=True)
+class Recording:
+    """The recorded sound of any clip of the data set, whether or not a system made a sound for it.
+
+    Parameters
+    ----------
+    clip_id, label, split : str
+        Who the clip is, what it shows, ``train`` or ``test``.
+    load : callable
+        Gives the waveform, float32 of shape (n_samples,), and its sample rate.
+    """
+
+    clip_id: str
+    label: str
+    split: str
+    load: Callable[[], tuple[Wave, int]]
+
+
+@dataclass(frozen=True)
 class Item:
     """All that is known of one clip and of the sound that a system made for it.
 
@@ -64,6 +82,8 @@ class Item:
         makes none.
     representation : mapping
         Settings of the representation that the system learned.
+    recordings : tuple of Recording
+        Those of the whole data set, sorted by clip id; the same for every item.
     """
 
     clip_id: str
@@ -80,6 +100,7 @@ class Item:
     load_recorded: Loader | None = None
     load_spectrogram: Loader | None = None
     representation: Mapping[str, Any] = field(default_factory=dict)
+    recordings: tuple[Recording, ...] = ()
 
     @property
     def generated(self) -> Wave:

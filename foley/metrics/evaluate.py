@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from foley import registry
 from foley.errors import ConfigError, ManifestError, StoreError
-from foley.metrics.base import Item, Score
+from foley.metrics.base import Item, Recording, Score
 from foley.store.files import read_json, write_json
 from foley.store.manifests import Clip, Event, Row, read_rows, write_rows
 from foley.store.shards import ShardReader, ShardSet
@@ -77,10 +77,30 @@ def load_items(
     lost = sorted(wanted - made)
     if lost:
         raise StoreError(f"{sound_path}: {len(lost)} test clips are missing, first {lost[0]}; make it again")
+    recordings = _recordings(rows, clips)
     return [
-        _item(rows[clip_id], sounds, judgements, clips, events[clip_id], classes, columns)
+        _item(rows[clip_id], sounds, judgements, clips, events[clip_id], classes, columns, recordings)
         for clip_id in sounds.items
     ]
+
+
+def _recordings(rows: Mapping[str, Clip], clips: ShardSet) -> tuple[Recording, ...]:
+    """The recorded sound of every clip that has one."""
+    return tuple(
+        Recording(
+            clip_id=row.clip_id,
+            label=row.label,
+            split=row.split,
+            load=partial(_read_recording, clips, row.clip_id),
+        )
+        for row in sorted(rows.values(), key=lambda row: row.clip_id)
+        if row.clip_id in clips
+    )
+
+
+def _read_recording(clips: ShardSet, clip_id: str) -> tuple[NDArray[np.float32], int]:
+    rate_hz = int(clips.item_attributes(clip_id).get("sample_rate_hz", 44100))
+    return _read(clips, clip_id, "audio"), rate_hz
 
 
 def _classes(sounds: ShardReader, judgements: ShardReader) -> tuple[tuple[str, ...], list[int]]:
@@ -105,6 +125,7 @@ def _item(
     events: Sequence[Event],
     classes: tuple[str, ...],
     columns: list[int],
+    recordings: tuple[Recording, ...],
 ) -> Item:
     names = sounds.names(row.clip_id)
     probabilities = None
@@ -131,6 +152,7 @@ def _item(
             partial(_read, sounds, row.clip_id, "spectrogram") if "spectrogram" in names else None
         ),
         representation=sounds.attributes.get("representation", {}),
+        recordings=recordings,
     )
 
 

@@ -15,6 +15,8 @@ Decisions that the papers leave open:
   in between by their correlation: neither a dip nor a bump.
 - The class of a window is that with the highest probability averaged over it (double weight) and
   its neighbours, and changes only if the new class is clearly ahead, so that it does not flicker.
+- De-noising and peak-match, where the model's experiment asks for them, are done window by window, and
+  peak-match leaves each window's peak where it was.
 - The sound keeps the scale that the model gives it. Only if its true peak would exceed -1 dBTP
   the whole film is lowered, by one gain.
 - Seed 0 starts Griffin-Lim as in the evaluation. Every other seed draws the starting phase, and
@@ -60,6 +62,7 @@ from foley.preprocess.spacetime import SpacetimeConfig, image_frames, make_image
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.files import atomic_path
 from foley.synthesis.config import GRIFFIN_LIM, SynthesisConfig
+from foley.synthesis.finishing import References, finish, open_references
 from foley.synthesis.generate import to_waveform
 from foley.synthesis.levels import LoudnessMeter, PeakMeter
 from foley.synthesis.vocoding import load_vocoder
@@ -147,6 +150,8 @@ class Dubber:
     device : str
     vocoder : Vocoder or None
         What makes sound of spectrograms in place of Griffin-Lim.
+    references : References or None
+        What peak-match takes its stretches from, where the model's experiment asks for it.
     """
 
     system: System
@@ -158,6 +163,7 @@ class Dubber:
     size_px: int
     device: str
     vocoder: Vocoder | None = None
+    references: References | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -303,7 +309,12 @@ def load_dubber(model_dir: str | Path, *, device: str = "cpu", n_threads: int = 
             networks[view.network_name] = load_backbone(
                 view.backbone, device, n_threads=n_threads, bound_px=bound_px
             )
-    return replace(dubber, networks=networks, vocoder=_vocoder(dubber, Path(model_dir)))
+    return replace(
+        dubber,
+        networks=networks,
+        vocoder=_vocoder(dubber, Path(model_dir)),
+        references=_references(dubber, Path(model_dir)),
+    )
 
 
 def _vocoder(dubber: Dubber, model_dir: Path) -> Vocoder | None:
@@ -315,6 +326,26 @@ def _vocoder(dubber: Dubber, model_dir: Path) -> Vocoder | None:
     return load_vocoder(
         folder / "model.safetensors", folder / "model.json", dubber.representation, dubber.device
     )
+
+
+def _references(dubber: Dubber, model_dir: Path) -> References | None:
+    """Recordings for peak-match: the configured folder, or the data set's clips beside the model."""
+    config = dubber.synthesis.peak_match
+    if config is None:
+        return None
+    if not dubber.system.classifies and len(dubber.classes) > 1:
+        raise ConfigError(
+            f"{shown(model_dir)}: peak-match needs to know the class, which this model does not tell; use a "
+            "model of one class"
+        )
+    data = (model_dir.resolve() / "../../..").resolve()
+    rows, clips = data / "clips.tsv", data / "clips.h5"
+    if config.references is None and not (rows.is_file() and clips.is_file()):
+        raise ConfigError(
+            f"{shown(clips)}: peak-match plays training clips, which are not there; set "
+            "synthesis.peak_match.references to a folder of recordings and make the model again"
+        )
+    return open_references(config, dubber.system.spec.sample_rate_hz, [rows], [clips])
 
 
 def _views(facts: dict[str, Any]) -> tuple[View, ...]:
@@ -639,17 +670,27 @@ def _sound(now: _Seen, dubber: Dubber, chosen: int | None, seed: int, index: int
         with torch.no_grad():
             prediction = dubber.system.predict(batch, generator)
     if prediction.waveform is not None:
-        return np.asarray(prediction.waveform[0].cpu().numpy(), dtype=np.float32)
-    if prediction.spectrogram is None:
+        made = np.asarray(prediction.waveform[0].cpu().numpy(), dtype=np.float32)
+    elif prediction.spectrogram is None:
         raise ConfigError("this model recognises classes but makes no sound; give one that does")
-    synthesis = dubber.synthesis if seed == 0 else dubber.synthesis.model_copy(update={"phase": "random"})
-    return to_waveform(
-        prediction.spectrogram[0].cpu().numpy(),
-        dubber.representation,
-        synthesis,
-        numpy_generator(seed, "dub", index),
-        limit=False,
-        vocoder=dubber.vocoder,
+    else:
+        synthesis = dubber.synthesis if seed == 0 else dubber.synthesis.model_copy(update={"phase": "random"})
+        made = to_waveform(
+            prediction.spectrogram[0].cpu().numpy(),
+            dubber.representation,
+            synthesis,
+            numpy_generator(seed, "dub", index),
+            limit=False,
+            vocoder=dubber.vocoder,
+        )
+    return finish(
+        made,
+        dubber.system.spec.sample_rate_hz,
+        dubber.synthesis,
+        dubber.references,
+        dubber.classes[chosen or 0] if dubber.classes else "",
+        numpy_generator(seed, "reference", index),
+        keep_level=True,
     )
 
 

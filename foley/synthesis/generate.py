@@ -17,6 +17,7 @@ from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.shards import ShardReader, ShardWriter
 from foley.synthesis.config import SynthesisConfig
+from foley.synthesis.finishing import finish, open_references
 from foley.synthesis.griffin_lim import griffin_lim
 from foley.synthesis.vocoding import load_vocoder, vocode
 from foley.training.checkpoint import load_system
@@ -119,7 +120,9 @@ def synthesize(
         clip with ``probabilities (n_classes,)`` where the system has them; for test clips ``waveform
         (n_samples,)``, at the clips' rate whatever the representation's, and, where the system makes
         one, ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``, ``sample_rate_hz``.
-        Systems that predict no class have test clips only.
+        Systems that predict no class have test clips only. The waveform is de-noised and its peaks
+        matched where ``synthesis`` asks for it, with references of the class that the system predicts;
+        of the clip's own, where it predicts none.
     """
     use_threads(n_threads)
     system, facts = load_system(model_path, facts_path, device)
@@ -153,6 +156,7 @@ def synthesize(
     if system.classifies:
         attributes["classes"] = list(system.spec.classes)
     rate_hz = _rate_hz(clips_paths)
+    references = open_references(synthesis.peak_match, rate_hz, rows_paths, clips_paths)
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         asked = np.arange(len(examples.rows)) if system.classifies else examples.where("test")
         for chosen, batch in examples.batches(asked, _BATCH, device):
@@ -176,6 +180,14 @@ def synthesize(
                     if sound is None:
                         sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
                     arrays["waveform"] = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
+                if "waveform" in arrays:
+                    label = row.label
+                    if "probabilities" in arrays:
+                        label = system.spec.classes[int(arrays["probabilities"].argmax())]
+                    drawing = numpy_generator(base_seed, "reference", row.clip_id, seed)
+                    arrays["waveform"] = finish(
+                        arrays["waveform"], rate_hz, synthesis, references, label, drawing
+                    )
                 facts_of_clip = {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
                 shard.write(row.clip_id, arrays, facts_of_clip)
     logger.info("%s: %d clips", sound_path, len(asked))
