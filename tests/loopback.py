@@ -4,7 +4,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -59,6 +59,7 @@ class Loopback:
         self.pages: dict[str, Page] = {}
         self.asked: list[Asked] = []
         self.closing = threading.Event()
+        self.connections: set[socket.socket] = set()
         self.lock = threading.Lock()
         self.n_active = 0
         self.most_active = 0
@@ -75,10 +76,14 @@ class Loopback:
         return [row for row in self.asked if row.path == path]
 
     def close(self) -> None:
-        """End every stall and the server."""
+        """End every stall, the server, and the threads of clients that keep a connection for later."""
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
+        with self.lock:
+            for connection in self.connections:
+                with suppress(OSError):  # it may have ended by itself
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -99,6 +104,13 @@ def _handler(server: Loopback) -> type[BaseHTTPRequestHandler]:
             super().setup()
             # Small, so that a client that leaves early was not sent the whole body into buffers.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BLOCK)
+            with server.lock:
+                server.connections.add(self.connection)
+
+        def finish(self) -> None:
+            with server.lock:
+                server.connections.discard(self.connection)
+            super().finish()
 
         def log_message(self, *_: object) -> None:
             """Keep test output clean."""
