@@ -37,6 +37,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "gan_mfcc": "foley.features.representations.gan_mfcc",
         "gan_lms": "foley.features.representations.gan_lms",
         "if_mel": "foley.features.representations.if_mel",
+        "cochleagram": "foley.features.representations.cochleagram",
     },
     "systems": {
         "frame_sequence": "foley.models.frame_sequence",
@@ -45,6 +46,9 @@ REGISTRY: dict[str, dict[str, str]] = {
         "regnet": "foley.models.regnet",
         "detect_and_play": "foley.models.detect_and_play",
         "mean_sound": "foley.models.mean_sound",
+        "owens": "foley.models.owens",
+        "retrieval_bound": "foley.models.retrieval_bound",
+        "pocan": "foley.models.pocan",
     },
     "vocoders": {
         "hifigan": "foley.models.vocoders.hifigan",

@@ -48,7 +48,8 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
     Settings
         Every block of :class:`foley.config.Config` with its defaults filled in, as JSON-like values,
         and ``derived``: ``shard_names``; by experiment ``trained_by`` and ``pipeline``, what decides its
-        model, and ``needs_waveform``, whether it learns from waveforms.
+        model, ``needs_waveform``, whether it learns from waveforms, and ``shown_target``, whether it is shown
+        the recorded sound's representation when it predicts.
 
     Raises
     ------
@@ -71,7 +72,11 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
         "trained_by": {name: entry.trained_by() for name, entry in checked.experiments.items()},
         "pipeline": {name: checked.pipeline(name) for name in checked.experiments},
         "needs_waveform": {
-            name: registry.load("systems", entry.system).System.needs_waveform
+            name: registry.load("systems", entry.system).System.learns_waveforms(entry.model)
+            for name, entry in checked.experiments.items()
+        },
+        "shown_target": {
+            name: registry.load("systems", entry.system).System.is_shown_target(entry.model)
             for name, entry in checked.experiments.items()
         },
     }

@@ -325,10 +325,9 @@ def reference_files(wildcards):
 
 
 def copied_audio(wildcards):
-    """The recorded sound's representation, for copy synthesis alone: no other system is shown it."""
-    experiment = CONFIG.experiments[wildcards.experiment]
-    through = experiment["system"] == "recorded" and experiment["model"].get("through")
-    return [audio_file(wildcards)] if through == "spectrogram" else []
+    """The recorded sound's representation, for copies and bounds alone: no other system is shown it."""
+    shown = CONFIG.derived.shown_target[wildcards.experiment]
+    return [audio_file(wildcards)] if shown else []
 
 
 def synthesis_settings(wildcards):

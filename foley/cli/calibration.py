@@ -374,8 +374,10 @@ def step_seconds(
     )
     system = build_system(entry.system, entry.model, spec, torch.rand(2, *target), seed=0)
     system.prepare(features)
+    seen = torch.rand(n_clips, *target)
+    system.study(seen.numpy(), torch.arange(n_clips) % 2, torch.Generator().manual_seed(0))
     waveforms: Any = None
-    if system.needs_waveform:
+    if system.learns_waveforms(entry.model):
         waveforms = 0.1 * generator.standard_normal((n_clips, spec.n_samples), np.float32)
         system.listen(features, waveforms)
         waveforms = torch.from_numpy(waveforms).to(config.device)
@@ -408,7 +410,7 @@ def _classifier_step_s(config: configuration.Config) -> float:
     """Seconds a clip of one training step of the sound classifier."""
     import torch
 
-    from foley.training.sound_classifier import SoundNet
+    from foley.models.layers.sound_net import SoundNet
 
     settings = config.sound_classifier
     network = SoundNet(2, settings.n_mels, settings.width).to(config.device)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 import foley
 from foley import registry
 from foley.errors import ConfigError, StoreError
-from foley.features.representations.base import Settings
+from foley.features.representations.base import ClipSettings, Settings
 from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardReader, write_shard
 
@@ -52,10 +52,18 @@ class RepresentationConfig(BaseModel):
         return {"kind": kind, **settings.model_dump()}
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ClipSettings:
         """The kind's own settings object."""
-        checked: Settings = registry.load("representations", self.kind).Config(**(self.model_extra or {}))
+        checked: ClipSettings = registry.load("representations", self.kind).Config(**(self.model_extra or {}))
         return checked
+
+    @property
+    def grid(self) -> Settings:
+        """The same, of a kind that is made of the short-time Fourier transform; ConfigError for others."""
+        settings = self.settings
+        if not isinstance(settings, Settings):
+            raise ConfigError(f"a representation of kind {self.kind} has no short-time Fourier transform")
+        return settings
 
 
 def represent(waveform: NDArray[Any], config: RepresentationConfig) -> NDArray[np.float32]:
@@ -95,7 +103,7 @@ def to_magnitude(features: NDArray[Any], config: RepresentationConfig) -> NDArra
     Returns
     -------
     ndarray of float32, shape (n_fft // 2 + 1, n_stft_frames)
-        STFT magnitudes for ``config.settings.n_fft`` and ``config.settings.hop_length``.
+        STFT magnitudes for ``config.grid.n_fft`` and ``config.grid.hop_length``.
 
     Raises
     ------
@@ -124,10 +132,23 @@ def to_phase(features: NDArray[Any], config: RepresentationConfig) -> NDArray[np
     return phase
 
 
-def to_sound(features: NDArray[Any], config: RepresentationConfig) -> NDArray[np.float32] | None:
+def to_sound(
+    features: NDArray[Any],
+    config: RepresentationConfig,
+    *,
+    n_iterations: int,
+    generator: np.random.Generator,
+) -> NDArray[np.float32] | None:
     """Make sound of a representation that has its own way back, without Griffin-Lim.
 
-    Parameters and errors as in :func:`to_magnitude`.
+    Parameters
+    ----------
+    features, config
+        And errors, as in :func:`to_magnitude`.
+    n_iterations : int
+        Steps, where the way back takes several.
+    generator : numpy Generator
+        Draws what the representation does not tell.
 
     Returns
     -------
@@ -135,9 +156,11 @@ def to_sound(features: NDArray[Any], config: RepresentationConfig) -> NDArray[np
         Not limited to [-1, 1]; ``None`` where the way back goes through :func:`to_magnitude`.
     """
     module = registry.load("representations", config.kind)
-    if not hasattr(module, "to_waveform"):
-        return None
-    sound: NDArray[np.float32] = module.to_waveform(features, config.settings)
+    sound: NDArray[np.float32] | None = None
+    if hasattr(module, "from_noise"):
+        sound = module.from_noise(features, config.settings, n_iterations=n_iterations, generator=generator)
+    elif hasattr(module, "to_waveform"):
+        sound = module.to_waveform(features, config.settings)
     return sound
 
 

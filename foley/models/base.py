@@ -6,7 +6,7 @@ system for its optimisers and lets it take one step a batch, so that systems wit
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,16 @@ class System(nn.Module, ABC):
     needs_waveform: bool = False
     """True for systems that learn from ``Batch.waveform``; they get none when they predict."""
 
+    @classmethod
+    def learns_waveforms(cls, settings: Mapping[str, Any]) -> bool:
+        """Whether it learns from waveforms with these settings of its ``Config``."""
+        return cls.needs_waveform
+
+    @classmethod
+    def is_shown_target(cls, settings: Mapping[str, Any]) -> bool:
+        """Whether the recorded sound's representation is shown to it when it predicts: copies, bounds."""
+        return False
+
     def __init__(self, spec: DataSpec, averages: Tensor) -> None:
         super().__init__()
         self.spec = spec
@@ -133,8 +143,20 @@ class System(nn.Module, ABC):
             One entry a visual feature.
         """
 
+    def study(self, targets: NDArray[np.float32], labels: Tensor, generator: torch.Generator) -> None:
+        """Look at all training targets once, after :meth:`prepare`.
+
+        Parameters
+        ----------
+        targets : ndarray of float32, (n_clips, n_bins, n_audio_frames)
+        labels : Tensor, (n_clips,)
+            Class indices.
+        generator : torch.Generator
+            On the CPU; the only source of randomness.
+        """
+
     def listen(self, features: tuple[NDArray[np.float16], ...], waveforms: NDArray[np.float32]) -> None:
-        """Hear all training clips once, after :meth:`prepare`, where :attr:`needs_waveform`.
+        """Hear all training clips once, after :meth:`study`, where :meth:`learns_waveforms`.
 
         Parameters
         ----------
@@ -142,6 +164,16 @@ class System(nn.Module, ABC):
             One entry a visual feature.
         waveforms : ndarray of float32, (n_clips, n_samples)
             At the clips' sample rate.
+        """
+
+    def conclude(self, batches: Iterable[Batch]) -> None:
+        """Go over the training clips once more when training has ended (for example to remember some).
+
+        Parameters
+        ----------
+        batches : iterable of Batch
+            As in training, sorted by clip; on the system's device. Called in evaluation mode, without
+            gradients.
         """
 
     def optimisers(self, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:

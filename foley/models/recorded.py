@@ -3,7 +3,8 @@
 Through its spectrogram it shows what is lost on the way from a spectrogram to sound, whoever predicts.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,6 +34,11 @@ class System(BaseSystem):
     def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
         super().__init__(spec, averages)
         self.config = config
+
+    @classmethod
+    def is_shown_target(cls, settings: Mapping[str, Any]) -> bool:
+        """Whether it copies the representation."""
+        return Config.model_validate(settings).through == "spectrogram"
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Raise: there is nothing to learn."""

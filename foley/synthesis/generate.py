@@ -47,6 +47,7 @@ def to_waveform(
     synthesis : SynthesisConfig
     generator : numpy Generator
         Draws the starting phase, where it is random and the representation holds none, or what the
+        representation's own way back or the vocoder draws.
         vocoder draws.
     limit : bool
         Cut off what exceeds full scale; without, it is left to the caller to lower it.
@@ -61,15 +62,15 @@ def to_waveform(
     if vocoder is not None:
         seed = int(generator.integers(2**63))
         return np.asarray(vocode(vocoder, features[None], representation, seed)[0])
-    settings = representation.settings
-    waveform = to_sound(features, representation)
+    waveform = to_sound(features, representation, n_iterations=synthesis.n_iterations, generator=generator)
     if waveform is None:
+        grid = representation.grid
         waveform = griffin_lim(
             to_magnitude(features, representation),
-            n_fft=settings.n_fft,
-            hop_length=settings.hop_length,
+            n_fft=grid.n_fft,
+            hop_length=grid.hop_length,
             n_iterations=synthesis.n_iterations,
-            n_samples=settings.n_samples,
+            n_samples=grid.n_samples,
             momentum=synthesis.momentum,
             generator=generator if synthesis.phase == "random" else None,
             phase=to_phase(features, representation),

@@ -50,7 +50,7 @@ def load_vocoder(
     facts = read_json(facts_path)
     try:
         trained_on = facts["recipe"]
-        mel = RepresentationConfig(**facts["representation"]).settings
+        mel = RepresentationConfig(**facts["representation"]).grid
         network = build_vocoder(VocoderConfig(**facts["config"]), mel, seed=0)
         network.generator.load_state_dict(load_file(model_path))
     except (KeyError, ValueError, RuntimeError, SafetensorError, OSError) as error:
@@ -89,7 +89,7 @@ def vocode(
     FoleyError
         If the features do not have the shape that the representation says.
     """
-    settings = representation.settings
+    settings = representation.grid
     for clip in features:
         check_shape(clip, settings)
     n_frames = -(-settings.n_samples // settings.hop_length)

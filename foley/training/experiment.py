@@ -25,6 +25,8 @@ from foley.training.loop import train
 
 logger = logging.getLogger(__name__)
 
+_BATCH = 64
+
 
 def use_threads(n_threads: int) -> None:
     """Fix the number of threads, and ask torch for the same bits every time."""
@@ -79,7 +81,7 @@ def train_experiment(
     """
     started = time.monotonic()
     use_threads(n_threads)
-    if not registry.load("systems", config["system"]).System.needs_waveform:
+    if not registry.load("systems", config["system"]).System.learns_waveforms(config["model"]):
         clips_paths = ()
     examples = read_examples(
         rows_paths=rows_paths,
@@ -105,6 +107,8 @@ def train_experiment(
     indices = examples.where("train")
     features = tuple(values[indices] for values in examples.visual)
     system.prepare(features)
+    dice = torch.Generator().manual_seed(derive_seed(run_seed, "study"))
+    system.study(examples.target[indices], torch.from_numpy(examples.labels[indices]), dice)
     if examples.waveform is not None:
         system.listen(features, examples.waveform[indices])
     system.to(device)
@@ -125,6 +129,9 @@ def train_experiment(
                 state_dir=state_dir,
                 score=lambda trained: class_scores(trained, examples, device),
             )
+        system.eval()
+        with torch.no_grad():
+            system.conclude(batch for _, batch in examples.batches(indices, _BATCH, device))
         save_weights(system, model_path)
         with atomic_path(curve_path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in curve), encoding="utf-8")
@@ -163,7 +170,7 @@ def class_scores(system: System, examples: Examples, device: str) -> dict[str, f
     for split in ("train", "test"):
         n_right = n_all = 0
         with torch.no_grad():
-            for _, batch in examples.batches(examples.where(split), 64, device):
+            for _, batch in examples.batches(examples.where(split), _BATCH, device):
                 probabilities = system.predict(batch, generator).probabilities
                 if probabilities is None:
                     return {}

@@ -123,7 +123,7 @@ def train_vocoder(
     sounds = _read_sounds(
         audio_paths, clips_paths, rows_paths, mel, n_clips=checked.training.n_clips, seed=run_seed
     )
-    network = build_vocoder(checked, mel.settings, run_seed).to(device)
+    network = build_vocoder(checked, mel.grid, run_seed).to(device)
     digest = _state_digest(config, representation, run_seed, [*audio_paths, *clips_paths])
     with state_folder(model_path, digest) as states:
         curve = _fit(network, sounds, checked.training, seed=run_seed, device=device, states=states)
@@ -175,7 +175,7 @@ def _read_sounds(
         for clip_id in ids
     ]
     spectrograms = np.stack([audio.read(clip_id, "features") for clip_id in ids])
-    return Sounds(spectrograms, np.stack(waveforms), mel.settings.hop_length)
+    return Sounds(spectrograms, np.stack(waveforms), mel.grid.hop_length)
 
 
 def _fit(

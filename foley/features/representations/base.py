@@ -11,21 +11,36 @@ from scipy.fft import rfft
 from foley.errors import FoleyError
 
 
-class Settings(BaseModel):
-    """Grid of a representation; the settings of each kind derive from it."""
+class ClipSettings(BaseModel):
+    """What every representation says; the settings of each kind derive from it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sample_rate_hz: int = Field(44100, gt=0)
     duration_s: float = Field(3.0, gt=0, description="length of the clips")
-    n_fft: int = Field(256, ge=4, multiple_of=2, description="window and transform length, in samples")
-    hop_length: int = Field(128, ge=1, description="step, in samples")
-    n_frames: int | None = Field(570, ge=1, description="time steps that are learned; null keeps the STFT's")
 
     @property
     def n_samples(self) -> int:
         """Samples of a clip."""
         return round(self.sample_rate_hz * self.duration_s)
+
+    @property
+    def n_bins(self) -> int:
+        """Rows of the representation."""
+        raise NotImplementedError
+
+    @property
+    def n_steps(self) -> int:
+        """Columns of the representation."""
+        raise NotImplementedError
+
+
+class Settings(ClipSettings):
+    """Grid of a representation that is made of the short-time Fourier transform."""
+
+    n_fft: int = Field(256, ge=4, multiple_of=2, description="window and transform length, in samples")
+    hop_length: int = Field(128, ge=1, description="step, in samples")
+    n_frames: int | None = Field(570, ge=1, description="time steps that are learned; null keeps the STFT's")
 
     @property
     def n_stft_frames(self) -> int:
@@ -88,7 +103,7 @@ def stft(waveform: NDArray[Any], settings: Settings) -> NDArray[np.complex64]:
     return spectrum
 
 
-def check_length(sound: NDArray[Any], settings: Settings) -> None:
+def check_length(sound: NDArray[Any], settings: ClipSettings) -> None:
     """Refuse a waveform that is not as long as a clip; raises FoleyError."""
     if sound.shape != (settings.n_samples,):
         raise FoleyError(
@@ -137,7 +152,7 @@ def full_scale(settings: Settings) -> float:
     return settings.n_fft / 4
 
 
-def check_shape(features: NDArray[Any], settings: Settings) -> None:
+def check_shape(features: NDArray[Any], settings: ClipSettings) -> None:
     """Refuse features that are not of the configured shape; raises FoleyError."""
     wanted = (settings.n_bins, settings.n_steps)
     if features.shape != wanted:
