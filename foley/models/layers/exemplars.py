@@ -143,8 +143,10 @@ class Exemplars(nn.Module):
         super().__init__()
         self.windows, self.most = windows, most
         self.samples_per_frame = samples_per_frame
-        self.n_samples = round(windows.n_frames * samples_per_frame)
-        self.n_fade = min(round(_FADE_S * sample_rate_hz), self.n_samples // 4)
+        n_samples = round(windows.n_frames * samples_per_frame)
+        self.n_fade = min(round(_FADE_S * sample_rate_hz), n_samples // 4)
+        # A little more than the window on both sides: what neighbours that just meet fade over.
+        self.n_samples = n_samples + 2 * (self.n_fade // 2 + 1)
         self.register_buffer("features", torch.zeros(0, 0, windows.n_frames, dtype=torch.float16))
         self.register_buffer("sounds", torch.zeros(0, self.n_samples, dtype=torch.int16))
         self.register_buffer("labels", torch.zeros(0, dtype=torch.long))
