@@ -174,10 +174,11 @@ def _correlation_table(measured: Measured, report: ReportConfig, paper: list[Pap
 
 
 _EXISTING_CAPTION = (
-    "The paper quotes numbers of other papers, from other data sets, which do not compare with its Table III. "
-    "Ours are these systems trained on the data set of all tables here: share of generated sounds in which the "
-    "sound classifier of Table III hears the right class, mean over the classes. Rows without a printed number are "
-    "ours: the other way to sound of Owens et al., and what retrieval reaches when it is given the true sound."
+    "The paper quotes numbers of other papers, from other data sets, which do not compare with its "
+    "Table III. Ours are these systems trained on the data set of all tables here: share of generated sounds "
+    "in which the sound classifier of Table III hears the right class, mean over the classes. Both learn "
+    "cochleagrams. Rows without a printed number are ours: the other way to sound of Owens et al., and what "
+    "retrieval reaches when it is given the true sound."
 )
 _BESIDE = {
     "Class seen (%)": ("accuracy", "test/class_average", 100.0, "%"),

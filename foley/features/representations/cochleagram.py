@@ -240,7 +240,7 @@ class _Bank:
         # Twice the least rate, so that what a changing gain adds to the width still fits.
         n_passed = kept.stop - kept.start
         per_frame = next_fast_len(max(_LEAST_PER_FRAME, -(-2 * n_passed // self.n_frames)))
-        # Samples lie in the middles of equal parts of a frame, half a sample later than a transform puts them.
+        # Samples lie in the middles of equal parts of a frame; a transform puts them at their starts.
         later = np.exp(1j * np.pi * np.arange(n_passed) / (self.n_frames * per_frame))
         analytic = np.where(alone, gain, 2 * gain)[kept] * later
         back = np.where(alone, gain, gain / 2)[kept] / later
