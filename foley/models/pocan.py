@@ -129,6 +129,7 @@ class System(BaseSystem):
                 torch.autograd.backward(functional.cross_entropy(scores, labels[chosen]))
                 optimiser.step()
             schedule.step()
+        optimiser.zero_grad(set_to_none=True)  # what is left would count when gradients are clipped
         self._freeze()
 
     def listen(self, features: tuple[NDArray[np.float16], ...], waveforms: NDArray[np.float32]) -> None:
