@@ -42,8 +42,8 @@ class SynthesisConfig(BaseModel):
     n_iterations: int = Field(
         16,
         ge=0,
-        description="of Griffin-Lim (AutoFoley, section III-C: 16), where 0 inverts the phase as it is; or of the "
-        "representation's own way back",
+        description="of Griffin-Lim (AutoFoley, section III-C: 16), where 0 inverts the phase as it is; "
+        "or of the representation's own way back",
     )
     phase: Literal["zero", "random"] = Field(
         "zero", description="phase to start from, where the representation holds none"
