@@ -3,9 +3,12 @@
 Liu, Li and Cheng take it from PEAQ's basic version (ITU-R BS.1387; :mod:`foley.metrics.peaq`) and do not
 say what the reference is. Here it is the clip's own recording, both brought to 48 kHz. The paper's rows
 "ground truth", -0.2343 and -0.2157, cannot be of a sound against itself, which gets 0.21; and what it
-prints for generated sound, -0.1 to -0.3, is what an added noise 40 dB below the sound gets. PEAQ is made
-for coded sound, in step with its original: new sound of the same event mostly gets less than -3, and
-differences down there mean little.
+prints for generated sound, -0.1 to -0.3, is what an added noise 40 dB below the sound gets.
+
+PEAQ judges coded sound that is in step with its original, and its network was trained on that. New sound
+of the same event is far outside: its variables leave the range that they are scaled by, and the grade is
+no longer a measure of anything heard (another recording of the class may get a better one than the same
+recording with much noise). The parts say where the variables lie.
 """
 
 from collections.abc import Sequence

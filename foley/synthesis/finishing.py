@@ -11,6 +11,7 @@ from foley.errors import ConfigError, StoreError
 from foley.features.audio import resampled
 from foley.media.audio import read_audio
 from foley.media.ffmpeg import shown
+from foley.provenance import file_sha256
 from foley.store.manifests import Clip, read_rows
 from foley.store.shards import ShardSet
 from foley.synthesis.block_threshold import block_threshold
@@ -30,6 +31,10 @@ class References(ABC):
     def draw(self, label: str, generator: np.random.Generator) -> tuple[Waveform, int]:
         """Give one recording of a class, (n_samples,), and its sample rate; names itself where it cannot."""
 
+    @abstractmethod
+    def digests(self) -> list[str]:
+        """SHA-256 of every file that can be drawn from."""
+
 
 class FolderReferences(References):
     """Recordings in a folder of a person's own: ``<folder>/<class>/*.wav`` or other sound.
@@ -48,7 +53,7 @@ class FolderReferences(References):
     def draw(self, label: str, generator: np.random.Generator) -> tuple[Waveform, int]:
         """Draw one file; ConfigError where the class has none, or the one that was drawn is silent."""
         own = self._folder / label
-        files = sorted(path for path in own.glob("*") if path.suffix.lower() in SOUND_SUFFIXES)
+        files = _sounds_in(self._folder, f"{label}/*")
         if not files:
             kinds = " ".join(sorted(SOUND_SUFFIXES))
             raise ConfigError(
@@ -59,6 +64,14 @@ class FolderReferences(References):
         if not waveform.any():
             raise ConfigError(f"{shown(path)}: is silent; take it out of the references of peak-match")
         return waveform, self._sample_rate_hz
+
+    def digests(self) -> list[str]:
+        """SHA-256 of every sound file, in the order of their names."""
+        return [file_sha256(path) for path in _sounds_in(self._folder, "*/*")]
+
+
+def _sounds_in(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SOUND_SUFFIXES)
 
 
 class ClipReferences(References):
@@ -71,6 +84,7 @@ class ClipReferences(References):
     """
 
     def __init__(self, rows_paths: Sequence[str | Path], clips_paths: Sequence[str | Path]) -> None:
+        self._paths = [*rows_paths, *clips_paths]
         self._clips = ShardSet([str(path) for path in clips_paths])
         rows = (row for path in rows_paths for row in read_rows(path, Clip))
         self._training = sorted(
@@ -88,6 +102,10 @@ class ClipReferences(References):
             f"peak-match: no training clip of class {label!r} holds sound; set "
             "synthesis.peak_match.references to a folder of recordings"
         )
+
+    def digests(self) -> list[str]:
+        """SHA-256 of tables and shards."""
+        return [file_sha256(path) for path in self._paths]
 
 
 def open_references(

@@ -144,20 +144,21 @@ def synthesize(
     generator = torch.Generator(device).manual_seed(
         derive_seed(base_seed, "predict", facts["experiment"], seed)
     )
+    rate_hz = _rate_hz(clips_paths)
+    references = open_references(synthesis.peak_match, rate_hz, rows_paths, clips_paths)
     attributes = {
         "config": config,
         "labels": list(examples.classes),
         "experiment": facts["experiment"],
         "model_sha256": file_sha256(model_path),
         "vocoder_sha256": [file_sha256(path) for path in vocoder_paths[:1]],
+        "references_sha256": references.digests() if references else [],
         "representation": representation,
         "seeds": [base_seed, seed],
         "code": code_digest([__name__], Path(foley.__file__).parents[1]),
     }
     if system.classifies:
         attributes["classes"] = list(system.spec.classes)
-    rate_hz = _rate_hz(clips_paths)
-    references = open_references(synthesis.peak_match, rate_hz, rows_paths, clips_paths)
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         asked = np.arange(len(examples.rows)) if system.classifies else examples.where("test")
         for chosen, batch in examples.batches(asked, _BATCH, device):

@@ -226,6 +226,40 @@ def test_sound_goes_through_the_vocoder_beside_the_model(tmp_path: Path, regnet:
     assert len(set(made.values())) == 3
 
 
+def test_a_dub_is_finished_as_the_model_asks(tmp_path: Path, dubber: Dubber) -> None:
+    film = make_film(tmp_path / "film.mp4", np.arange(30) / 25)
+    model = write_model(tmp_path / "results/films/experiments/tiny/seed0")
+    facts = read_json(model / "model.json")
+
+    def finished_by(**settings: object) -> Dubber:
+        facts["pipeline"]["synthesis"].update(settings)
+        write_json(model / "model.json", facts)
+        return load_dubber(model)
+
+    with pytest.raises(ConfigError, match="peak-match plays training clips, which are not there"):
+        finished_by(peak_match={})
+    (tmp_path / "clean/hum").mkdir(parents=True)
+    write_wav(tmp_path / "clean/hum/1.wav", np.sin(np.arange(30_000) / 5), 44_100)
+    matched = finished_by(peak_match={"references": str(tmp_path / "clean")})
+    cleaned = finished_by(peak_match=None, denoise="block_threshold")
+    made = {}
+    for name, by in (("plain", dubber), ("matched", matched), ("cleaned", cleaned)):
+        dub_sound(film, tmp_path / f"{name}.wav", by)
+        made[name], _ = soundfile.read(tmp_path / f"{name}.wav")
+    # The hum is a recording now, its peak where the model's was in its window, not at full scale.
+    assert 0.8 < np.abs(made["matched"]).max() / np.abs(made["plain"]).max() < 2
+    assert len({sound.tobytes() for sound in made.values()}) == 3
+
+
+def test_a_model_without_classes_that_asks_for_peak_match_is_refused(tmp_path: Path) -> None:
+    model = write_regnet(tmp_path / "model")
+    facts = read_json(model / "model.json")
+    facts["pipeline"]["synthesis"]["peak_match"] = {"references": str(tmp_path)}
+    write_json(model / "model.json", facts)
+    with pytest.raises(ConfigError, match="needs to know the class"):
+        load_dubber(model)
+
+
 def test_a_model_without_classes_takes_no_class_by_name(tmp_path: Path, regnet: Dubber) -> None:
     film = make_film(tmp_path / "film.mp4", np.arange(10) / 25)
     with pytest.raises(ConfigError, match="leave out --class"):

@@ -115,6 +115,26 @@ def test_every_metric_scores_a_run(tmp_path: Path, metric: str, value: float) ->
     assert read_score(tmp_path / f"m/{metric}.json").value == pytest.approx(value, abs=1e-6)
 
 
+def test_every_item_knows_all_recordings_also_of_classes_that_were_not_made(tmp_path: Path) -> None:
+    (only,) = load_items(**write_run(tmp_path, classes=["rain"], labels=["rain"], judged=["r0_00"]))
+    assert [(one.clip_id, one.label, one.split) for one in only.recordings] == [
+        ("c0_00", "clock", "test"),
+        ("c1_00", "clock", "train"),
+        ("r0_00", "rain", "test"),
+    ]
+    waveform, rate_hz = only.recordings[2].load()
+    assert rate_hz == RATE_HZ
+    np.testing.assert_array_equal(waveform, only.recorded)
+
+
+@pytest.mark.parametrize(("metric", "part"), [("odg", "mov/ehs"), ("osg", "mms"), ("nearest", "test_set")])
+def test_the_metrics_of_v2ra_score_a_run(tmp_path: Path, metric: str, part: str) -> None:
+    score_run(settings={metric: {}}, seed=0, metrics_folder=tmp_path / "m", **write_run(tmp_path))
+    found = read_score(tmp_path / f"m/{metric}.json")
+    assert found.value is not None
+    assert part in found.parts
+
+
 def test_a_run_is_scored_the_same_twice(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     for name in ("one", "two"):

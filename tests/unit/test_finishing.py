@@ -196,6 +196,7 @@ def test_a_folder_of_references_comes_first(tmp_path: Path) -> None:
     found = open_references(config, RATE_HZ, [], [])
     drawn = {round(float(found.draw("a", np.random.default_rng(seed))[0][100]), 2) for seed in range(20)}
     assert drawn == {0.1, 0.2, 0.3}
+    assert len(set(found.digests())) == 3
     assert found.draw("a", np.random.default_rng(3))[1] == RATE_HZ
     with pytest.raises(ConfigError, match="needs sound files there"):
         found.draw("b", np.random.default_rng(0))

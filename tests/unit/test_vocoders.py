@@ -25,7 +25,8 @@ from foley.models.vocoders.config import VocoderConfig, VocoderTrainingConfig
 from foley.store import shards
 from foley.store.files import read_json, write_json
 from foley.store.shards import ShardReader, ShardSet
-from foley.synthesis.config import SynthesisConfig
+from foley.synthesis.config import PeakMatchConfig, SynthesisConfig
+from foley.synthesis.finishing import finish
 from foley.synthesis.generate import synthesize, to_waveform
 from foley.synthesis.vocoding import load_vocoder, vocode
 from foley.training.averages import average_class_spectrograms
@@ -426,7 +427,9 @@ def test_training_brings_the_spectrogram_nearer(dataset, tmp_path):
 # Copy synthesis
 
 
-def copy_synthesis(dataset, folder: Path, vocoder: Path | None) -> ShardReader:
+def copy_synthesis(
+    dataset, folder: Path, vocoder: Path | None, synthesis: SynthesisConfig | None = None
+) -> ShardReader:
     experiment = ExperimentConfig(
         title="copy", system="recorded", representation="mel", model={"through": "spectrogram"}
     )
@@ -450,7 +453,7 @@ def copy_synthesis(dataset, folder: Path, vocoder: Path | None) -> ShardReader:
         **files,
     )
     synthesize(
-        config={"visual": [], "labels": [], "synthesis": SynthesisConfig().model_dump()},
+        config={"visual": [], "labels": [], "synthesis": (synthesis or SynthesisConfig()).model_dump()},
         representation=MEL.model_dump(),
         seed=0,
         base_seed=0,
@@ -478,6 +481,23 @@ def test_copy_synthesis_makes_the_recorded_spectrogram_sound(dataset, tmp_path, 
         np.testing.assert_array_equal(sound.read(clip_id, "spectrogram"), wanted)
         assert sound.read(clip_id, "waveform").shape == (MEL.settings.n_samples,)
     assert (len(sound.attributes["vocoder_sha256"]) == 1) == by_network
+
+
+def test_sound_is_finished_as_the_experiment_asks(dataset, tmp_path):
+    plain = copy_synthesis(dataset, tmp_path / "plain", None)
+    cleaning = SynthesisConfig(denoise="block_threshold")
+    cleaned = copy_synthesis(dataset, tmp_path / "cleaned", None, cleaning)
+    matching = SynthesisConfig(peak_match=PeakMatchConfig(interval_s=0.05))
+    matched, again = (
+        copy_synthesis(dataset, tmp_path / name, None, matching) for name in ("matched", "again")
+    )
+    rate_hz = MEL.settings.sample_rate_hz
+    for clip_id in plain.items:
+        made = plain.read(clip_id, "waveform")
+        np.testing.assert_array_equal(cleaned.read(clip_id, "waveform"), finish(made, rate_hz, cleaning))
+        found = matched.read(clip_id, "waveform")
+        assert np.abs(found).max() == pytest.approx(1)
+        np.testing.assert_array_equal(found, again.read(clip_id, "waveform"))
 
 
 def test_copy_synthesis_is_the_same_after_a_kill(dataset, tmp_path, trained, monkeypatch):
