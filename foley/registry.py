@@ -45,6 +45,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "regnet": "foley.models.regnet",
         "detect_and_play": "foley.models.detect_and_play",
         "mean_sound": "foley.models.mean_sound",
+        "v2ra": "foley.models.v2ra",
     },
     "vocoders": {
         "hifigan": "foley.models.vocoders.hifigan",
