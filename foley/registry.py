@@ -68,6 +68,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     "tables": {
         "autofoley": "foley.report.autofoley",
         "regnet": "foley.report.regnet",
+        "v2ra": "foley.report.v2ra",
     },
 }
 
