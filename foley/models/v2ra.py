@@ -148,9 +148,7 @@ class System(BaseSystem):
             kernels=config.decoder_kernels,
         )
         self.discriminator = (
-            None
-            if config.adversarial == "none"
-            else Discriminator(config.width, one_score=config.one_score)
+            None if config.adversarial == "none" else Discriminator(config.width, one_score=config.one_score)
         )
         self.register_buffer("largest", torch.ones(()))
         self.register_buffer("loudest", torch.ones(()))
@@ -185,7 +183,9 @@ class System(BaseSystem):
         """Adam, one for the generator and one for the discriminator."""
         parts = {"generator": self.generator, "discriminator": self.discriminator}
         return {
-            name: torch.optim.Adam(part.parameters(), lr=lr, betas=self.config.betas, weight_decay=weight_decay)
+            name: torch.optim.Adam(
+                part.parameters(), lr=lr, betas=self.config.betas, weight_decay=weight_decay
+            )
             for name, part in parts.items()
             if part is not None
         }
@@ -284,6 +284,6 @@ class System(BaseSystem):
         n_seconds = math.ceil(n_samples / SAMPLE_RATE_HZ)
         starts_s = torch.arange(n_seconds, device=batch.labels.device).float().expand(n_clips, -1)
         seen = self.encoded(batch, starts_s)
-        made = torch.cat([self.generate(part, generator) for part in seen.split(_AT_ONCE)])
+        made = torch.cat([self.generate(part, generator) for part in torch.split(seen, _AT_ONCE)])
         waveform = made.reshape(n_clips, n_seconds * SAMPLE_RATE_HZ)[:, :n_samples] * self.loudest
         return Prediction(waveform=waveform.clamp(-1, 1))

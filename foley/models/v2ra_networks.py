@@ -8,7 +8,8 @@ shapes, p = 6 the discriminator's.
 """
 
 import math
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import pairwise, product
 from typing import Literal
 
 import torch
@@ -124,12 +125,14 @@ class LongFilter(nn.Conv1d):
         # Convolution layers correlate: they do not turn the kernel round.
         response = torch.fft.rfft(self.weight.flip(2), n_bins)
         filtered = torch.fft.irfft(torch.fft.rfft(values, n_bins) * response, n_bins)
-        return filtered[:, :, length // 2 : length // 2 + n_samples]
+        kept: Tensor = filtered[:, :, length // 2 : length // 2 + n_samples]
+        return kept
 
 
 def _fast_length(least: int) -> int:
     """Smallest even length from `least` on that has no other prime factors than 2, 3 and 5."""
-    lengths = (2**a * 3**b * 5**c for a in range(1, 20) for b in range(4) for c in range(5))
+    powers: Iterator[tuple[int, int, int]] = product(range(1, 20), range(4), range(5))
+    lengths = (int(2**two * 3**three * 5**five) for two, three, five in powers)
     return min(length for length in lengths if length >= least)
 
 
@@ -176,9 +179,7 @@ class Generator(nn.Module):
         lengths = [3 * stride for stride in reversed(STRIDES)] if kernels == "mirrored" else PRINTED_KERNELS
         self.up = nn.ModuleList(
             _mirror(before, after, kernel, stride)
-            for before, after, kernel, stride in zip(
-                taken, back[1:], lengths, reversed(STRIDES), strict=True
-            )
+            for before, after, kernel, stride in zip(taken, back[1:], lengths, reversed(STRIDES), strict=True)
         )
         self.up_norms = nn.ModuleList(_BatchNorm(after) for after in back[1:-1])
         self.filter = LongFilter(FILTER_LENGTH) if audio_filter else None

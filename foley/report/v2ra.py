@@ -61,9 +61,9 @@ ROWS: dict[str, tuple[str, ...]] = {
 TABLES = (*ROWS, "v2ra_table9")
 
 _GRADES = (
-    "ODG: objective difference grade (PEAQ basic) of the sound that was made against the recorded sound, both "
-    "at 48 kHz, from 0 (imperceptible) to -4 (very annoying); a sound against itself has 0.21. What the paper "
-    "compared with is not stated."
+    "ODG: objective difference grade (PEAQ basic) of the sound that was made against the recorded sound, "
+    "both at 48 kHz, from 0 (imperceptible) to -4 (very annoying); a sound against itself has 0.21. What the "
+    "paper compared with is not stated."
 )
 _DISTANCES = (
     "OSG = 0.57 MMS + 0.52 MSF + 0.45 RMS, distances of made and recorded sound in the maximum of the "
@@ -129,11 +129,12 @@ def _physics_table(measured: Measured, report: ReportConfig, paper: Sequence[Pap
         else:
             ours = Value(note=NEEDS_FILMS if "bottom" in one.row else NEEDS_RECORDINGS)
         cells.append(Cell(one.row, one.column, ours, one.value, one.note))
+    called = _called(measured, {"Ours": experiment_of(report, name, ROWS[name][0])})
     return Table(
         name,
         "V2RA-GAN Table 5: beside the physics-based sounds of Ren et al. [2]",
-        "The first two rows lay the sounds of two wooden scenes beside each other, the others a sound and its "
-        f"recording. {_DISTANCES}{_called(measured, {'Ours': experiment_of(report, name, ROWS[name][0])})}",
+        "The first two rows lay the sounds of two wooden scenes beside each other, the others a sound and "
+        f"its recording. {_DISTANCES}{called}",
         tuple(cells),
         "Audio",
         decimals=4,
@@ -171,8 +172,8 @@ def _optimisation_table(measured: Measured, report: ReportConfig, paper: Sequenc
         name,
         "V2RA-GAN Table 8: audio optimization schemes",
         "Each scheme alone, on the same sound. De-noising: block thresholding of time and frequency. "
-        "Peak-match: stretches of recordings at the peaks of what was made; the paper takes them from Adobe's "
-        f"sound effects. {_GRADES} {_DISTANCES}{_called(measured, shown)}",
+        "Peak-match: stretches of recordings at the peaks of what was made; the paper takes them from "
+        f"Adobe's sound effects. {_GRADES} {_DISTANCES}{_called(measured, shown)}",
         tuple(cells),
         "Category",
         decimals=4,
@@ -185,9 +186,7 @@ def _listeners_table(paper: Sequence[PaperValue]) -> Table:
         "V2RA-GAN Table 9: what people said beside previous work",
         "Mean of scores from 1 (very bad) to 5 (very good): Owens et al. [12] on gravel, wood, cloth and "
         "plastic, Zhou et al. [14] on dogs and fireworks.",
-        tuple(
-            Cell(one.row, one.column, Value(note=NEEDS_LISTENERS), one.value, one.note) for one in paper
-        ),
+        tuple(Cell(one.row, one.column, Value(note=NEEDS_LISTENERS), one.value, one.note) for one in paper),
         "Method",
     )
 

@@ -110,7 +110,9 @@ def weights(module: nn.Module) -> int:
     ("width", "kernels", "skip"),
     [(64, "mirrored", False), (2, "mirrored", True), (2, "printed", False), (2, "printed", True)],
 )
-def test_every_layer_of_table_1_has_its_printed_shape(width: int, kernels: DecoderKernels, skip: bool) -> None:
+def test_every_layer_of_table_1_has_its_printed_shape(
+    width: int, kernels: DecoderKernels, skip: bool
+) -> None:
     network = generator_of(width, kernels, skip=skip).eval()
     seen = torch.zeros(1, 1, SAMPLE_RATE_HZ)
 
@@ -158,7 +160,10 @@ def test_the_filter_is_a_convolution() -> None:
     expected = functional.conv1d(values, layer.weight, padding=256)
     torch.testing.assert_close(layer(values), expected, rtol=1e-4, atol=1e-5)
     wanted = torch.randn(expected.shape, generator=drawn(6))
-    slopes = [torch.autograd.grad((made * wanted).sum(), (values, layer.weight)) for made in (layer(values), expected)]
+    slopes = [
+        torch.autograd.grad((made * wanted).sum(), (values, layer.weight))
+        for made in (layer(values), expected)
+    ]
     torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-4, atol=1e-3)
 
 
@@ -240,7 +245,9 @@ def test_the_input_is_within_one_as_measured_on_training_clips() -> None:
 def test_the_rows_of_table_7_differ_as_they_are_named(row: str) -> None:
     system, given = make(**ROWS[row]).train(), batch()
     assert system.generator.down[0].in_channels == (2 if row == "z as input" else 1)
-    assert [layer.in_channels for layer in system.generator.up][1] == (32 if row == "skip connections" else 16)
+    assert [layer.in_channels for layer in system.generator.up][1] == (
+        32 if row == "skip connections" else 16
+    )
     assert (system.generator.filter is None) == (row == "no audio filter")
     assert (system.discriminator is None) == (row == "L1")
     losses = {name: float(value.detach()) for name, value in system.losses(given, drawn()).items()}
@@ -318,7 +325,8 @@ def test_the_discriminator_is_stepped_twice_for_one_step_of_the_generator() -> N
     for _ in range(3):
         system.train().step(given, optimisers, drawn(), None)
     counts = {
-        name: {int(state["step"]) for state in optimiser.state.values()} for name, optimiser in optimisers.items()
+        name: {int(state["step"]) for state in optimiser.state.values()}
+        for name, optimiser in optimisers.items()
     }
     assert counts == {"generator": {3}, "discriminator": {6}}
 
@@ -403,9 +411,7 @@ def test_killed_and_resumed_gives_the_same_weights(
 
         with monkeypatch.context() as patch:
             patch.setattr(v2ra.System, "step", step)
-            train(
-                system, examples(), training, seed=3, device="cpu", state_dir=folder, score=lambda _: {}
-            )
+            train(system, examples(), training, seed=3, device="cpu", state_dir=folder, score=lambda _: {})
         return system.state_dict()
 
     whole = trained(tmp_path / "whole")
