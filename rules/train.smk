@@ -92,10 +92,10 @@ rule reuse_model:
         model="results/{dataset}/experiments/{experiment}/seed{seed}/model.safetensors",
         facts="results/{dataset}/experiments/{experiment}/seed{seed}/model.json",
         curve="results/{dataset}/experiments/{experiment}/seed{seed}/curve.jsonl",
-    wildcard_constraints:
-        experiment=any_of(LENT),
     log:
         "results/logs/reuse_model/{dataset}/{experiment}/{seed}.log",
+    wildcard_constraints:
+        experiment=any_of(LENT),
     conda:
         "../envs/foley.yaml"
     params:
@@ -117,12 +117,12 @@ rule train_model:
         model="results/{dataset}/experiments/{experiment}/seed{seed}/model.safetensors",
         facts="results/{dataset}/experiments/{experiment}/seed{seed}/model.json",
         curve="results/{dataset}/experiments/{experiment}/seed{seed}/curve.jsonl",
-    wildcard_constraints:
-        experiment=any_of(name for name in CONFIG.experiments if name not in LENT),
     log:
         "results/logs/train_model/{dataset}/{experiment}/{seed}.log",
     benchmark:
         "results/benchmarks/train_model/{dataset}/{experiment}/{seed}.tsv"
+    wildcard_constraints:
+        experiment=any_of(name for name in CONFIG.experiments if name not in LENT),
     priority: 10
     conda:
         "../envs/foley.yaml"
