@@ -164,6 +164,7 @@ class Config(_Block):
             raise ValueError(
                 f"{where}.representation: no representation is called {experiment.representation!r}"
             )
+        self._lender_fits(where, experiment)
         self._mixture_fits(where, experiment)
         self._synthesis_fits(where, experiment)
         self._probes_fit(where, experiment)
@@ -220,6 +221,20 @@ class Config(_Block):
             same = ("system", "visual", "representation")
             if any(getattr(other, key) != getattr(experiment, key) for key in same):
                 raise ValueError(f"{where}.probes.compare: {name} differs in {', '.join(same)}")
+
+    def _lender_fits(self, where: str, experiment: ExperimentConfig) -> None:
+        """Refuse a model that would not be the one which the experiment describes."""
+        name = experiment.trained_as
+        if name is None:
+            return
+        other = self.experiments.get(name)
+        if other is None or other.trained_as is not None:
+            raise ValueError(f"{where}.trained_as: no experiment that trains a model is called {name!r}")
+        if other.trained_by() != experiment.trained_by() or not set(experiment.seeds) <= set(other.seeds):
+            raise ValueError(
+                f"{where}.trained_as: {name} learns something else, or has other seeds; start from it with "
+                f"based_on: {name}, and change only title, synthesis, probes and metrics"
+            )
 
     def _mixture_fits(self, where: str, experiment: ExperimentConfig) -> None:
         """Refuse an experiment on mixed sound that would be asked about classes it never heard."""

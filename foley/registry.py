@@ -49,6 +49,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "owens": "foley.models.owens",
         "retrieval_bound": "foley.models.retrieval_bound",
         "pocan": "foley.models.pocan",
+        "v2ra": "foley.models.v2ra",
     },
     "vocoders": {
         "hifigan": "foley.models.vocoders.hifigan",
@@ -71,6 +72,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     "tables": {
         "autofoley": "foley.report.autofoley",
         "regnet": "foley.report.regnet",
+        "v2ra": "foley.report.v2ra",
     },
 }
 

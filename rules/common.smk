@@ -25,6 +25,12 @@ RUNS = [
     for name, entry in CONFIG.experiments.items()
     for seed in entry["seeds"]
 ]
+LENT = {
+    name: entry["trained_as"]
+    for name, entry in CONFIG.experiments.items()
+    if entry["trained_as"]
+}
+"""Experiments that train no model, and whose model they take."""
 GPU = 1 if CONFIG.device == "cuda" else 0
 WANTED = sorted(
     {name for entry in CONFIG.experiments.values() for name in entry["visual"]}
@@ -295,6 +301,21 @@ def tables_code():
 def training_settings(wildcards):
     """What decides an experiment's trained model."""
     return CONFIG.derived.trained_by[wildcards.experiment]
+
+
+def any_of(names):
+    """Regular expression of the names; of none, one that nothing matches."""
+    return "|".join(names) or "(?!)"
+
+
+def lent_file(name):
+    """Function of the wildcards: a file of the run whose model an experiment takes."""
+
+    def of(wildcards):
+        lender = LENT[wildcards.experiment]
+        return f"results/{wildcards.dataset}/experiments/{lender}/seed{wildcards.seed}/{name}"
+
+    return of
 
 
 def vocoder_audio(wildcards):

@@ -82,6 +82,29 @@ rule train_vocoder:
         "../workflow_scripts/train_vocoder.py"
 
 
+rule reuse_model:
+    """Take the model of another experiment, whose sound is only treated differently."""
+    input:
+        model=lent_file("model.safetensors"),
+        facts=lent_file("model.json"),
+        curve=lent_file("curve.jsonl"),
+    output:
+        model="results/{dataset}/experiments/{experiment}/seed{seed}/model.safetensors",
+        facts="results/{dataset}/experiments/{experiment}/seed{seed}/model.json",
+        curve="results/{dataset}/experiments/{experiment}/seed{seed}/curve.jsonl",
+    log:
+        "results/logs/reuse_model/{dataset}/{experiment}/{seed}.log",
+    wildcard_constraints:
+        experiment=any_of(LENT),
+    conda:
+        "../envs/foley.yaml"
+    params:
+        pipeline=experiment_pipeline,
+        code=stage_code("reuse_model"),
+    script:
+        "../workflow_scripts/reuse_model.py"
+
+
 rule train_model:
     """Train one experiment with one seed."""
     input:
@@ -98,6 +121,8 @@ rule train_model:
         "results/logs/train_model/{dataset}/{experiment}/{seed}.log",
     benchmark:
         "results/benchmarks/train_model/{dataset}/{experiment}/{seed}.tsv"
+    wildcard_constraints:
+        experiment=any_of(name for name in CONFIG.experiments if name not in LENT),
     priority: 10
     conda:
         "../envs/foley.yaml"

@@ -75,6 +75,7 @@ def make_plan(
     vocoders = {entry.synthesis.vocoder for entry in config.experiments.values()}
     representations = {entry.representation for entry in config.experiments.values()}
     n_runs = sum(len(entry.seeds) for entry in config.experiments.values())
+    n_lent = sum(len(entry.seeds) for entry in config.experiments.values() if entry.trained_as)
     streamed = config.picture.stream
     jobs = {
         "build_sources": 1,
@@ -100,7 +101,8 @@ def make_plan(
         "average_class_spectrograms": len(representations),
         "train_sound_classifier": 1,
         "train_vocoder": len({name for name in vocoders if name in config.vocoders}),
-        "train_model": n_runs,
+        "train_model": n_runs - n_lent,
+        "reuse_model": n_lent,
         "synthesize_audio": n_runs,
         "compute_judgements": n_runs,
         "score_run": n_runs,

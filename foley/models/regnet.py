@@ -32,6 +32,7 @@ from torch.nn import functional
 from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
+from foley.models.descent import descend
 from foley.models.layers.side_by_side import SideBySide
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -421,9 +422,9 @@ class System(BaseSystem):
             fake = _judged(self.discriminator(visual, final.detach()), recorded=False)
             parts["discriminator"] = 0.5 * (real + fake)
             # Its weight in equation 7 is no matter: Adam's steps do not depend on the loss's scale.
-            _descend(parts["discriminator"], optimisers["discriminator"], clip_norm)
+            descend(parts["discriminator"], optimisers["discriminator"], clip_norm)
         parts |= self._generator_losses(visual, target, final, draft)
-        _descend(parts["total"], optimisers["generator"], clip_norm)
+        descend(parts["total"], optimisers["generator"], clip_norm)
         return {name: float(value.detach()) for name, value in parts.items()}
 
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
@@ -435,15 +436,3 @@ class System(BaseSystem):
 def _judged(logits: Tensor, *, recorded: bool) -> Tensor:
     wanted = torch.ones_like(logits) if recorded else torch.zeros_like(logits)
     return functional.binary_cross_entropy_with_logits(logits, wanted)
-
-
-def _descend(loss: Tensor, optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
-    """Change the optimiser's own parameters only, whatever else the loss depends on."""
-    parameters = [value for group in optimiser.param_groups for value in group["params"]]
-    # The last state of the backward direction leaves a forward layer of the regulariser unused.
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    for value, gradient in zip(parameters, gradients, strict=True):
-        value.grad = gradient
-    if clip_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, clip_norm)
-    optimiser.step()

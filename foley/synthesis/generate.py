@@ -48,7 +48,6 @@ def to_waveform(
     generator : numpy Generator
         Draws the starting phase, where it is random and the representation holds none, or what the
         representation's own way back or the vocoder draws.
-        vocoder draws.
     limit : bool
         Cut off what exceeds full scale; without, it is left to the caller to lower it.
     vocoder : Vocoder, optional

@@ -56,6 +56,9 @@ class ExperimentConfig(BaseModel):
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     model: dict[str, Any] = Field(default_factory=dict, description="settings of the system's ``Config``")
     training: TrainingConfig = TrainingConfig()
+    trained_as: str | None = Field(
+        None, description="experiment whose trained model is taken: only what becomes of its sound differs"
+    )
     synthesis: SynthesisConfig = SynthesisConfig()
     metrics: tuple[str, ...] = Field((), description="metrics to score; empty means all")
     probes: ProbeConfig = ProbeConfig()

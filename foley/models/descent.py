@@ -1,0 +1,24 @@
+"""One descent of one optimiser, for systems that train several networks against each other."""
+
+import torch
+from torch import Tensor, nn
+
+
+def descend(loss: Tensor, optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
+    """Change the optimiser's own parameters only, whatever else the loss depends on.
+
+    Parameters
+    ----------
+    loss : Tensor, ()
+    optimiser : torch.optim.Optimizer
+    clip_norm : float or None
+        Largest norm of the gradient.
+    """
+    parameters = [value for group in optimiser.param_groups for value in group["params"]]
+    # Some may be unused: the last state of a backward direction leaves a forward layer out.
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for value, gradient in zip(parameters, gradients, strict=True):
+        value.grad = gradient
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_(parameters, clip_norm)
+    optimiser.step()
