@@ -1,7 +1,7 @@
 """What is done to a sound after any system made it: de-noising, then peak-match (V2RA, section 3.3)."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,7 @@ class FolderReferences(References):
     def draw(self, label: str, generator: np.random.Generator) -> tuple[Waveform, int]:
         """Draw one file; ConfigError where the class has none, or the one that was drawn is silent."""
         own = self._folder / label
-        files = _sounds_in(self._folder, f"{label}/*")
+        files = _sounds_in(own.glob("*"))
         if not files:
             kinds = " ".join(sorted(SOUND_SUFFIXES))
             raise ConfigError(
@@ -67,11 +67,11 @@ class FolderReferences(References):
 
     def digests(self) -> list[str]:
         """SHA-256 of every sound file, in the order of their names."""
-        return [file_sha256(path) for path in _sounds_in(self._folder, "*/*")]
+        return [file_sha256(path) for path in _sounds_in(self._folder.glob("*/*"))]
 
 
-def _sounds_in(folder: Path, pattern: str) -> list[Path]:
-    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SOUND_SUFFIXES)
+def _sounds_in(paths: Iterable[Path]) -> list[Path]:
+    return sorted(path for path in paths if path.suffix.lower() in SOUND_SUFFIXES)
 
 
 class ClipReferences(References):
