@@ -1,5 +1,7 @@
 """FoleyGAN's sound encodings and GANSynth's IF-Mel: against librosa, and there and back."""
 
+from functools import partial
+
 import librosa
 import numpy as np
 import pytest
@@ -346,8 +348,9 @@ def test_wrong_shapes_are_refused(kind: str) -> None:
     config = small(kind)
     with pytest.raises(FoleyError, match="samples"):
         represent(np.zeros(100), config)
+    own_way = partial(to_sound, n_iterations=1, generator=np.random.default_rng(0))
     with pytest.raises(FoleyError, match="shape"):
-        (to_sound if kind == "if_mel" else to_magnitude)(np.zeros((64, 5)), config)
+        (own_way if kind == "if_mel" else to_magnitude)(np.zeros((64, 5)), config)
 
 
 def test_kinds_without_a_way_of_their_own_say_so() -> None:
