@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import cached
 
 _INPUT_RANGE = 2.0
 """Frames are given to the tiers in [-2, 2], as the released code does."""
@@ -249,20 +250,20 @@ class SampleRNN(nn.Module):
         """Negative log-likelihood of every sample, (batch, n); parameters as :meth:`forward`."""
         logits, after = self(levels, state, conditions)
         targets = levels[:, self.n_context :]
-        return functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none"), after
+        flat = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        return flat.reshape(targets.shape), after
 
 
 class Stepper:
     """A SampleRNN that goes sample by sample and computes nothing twice.
 
     Each tier is run when a frame of its own has passed, and what it tells the tiers below is kept. The
-    embedding and the first layer of the perceptron become one table for each of the k samples, weight
-    norms are folded in.
+    embedding and the first layer of the perceptron become one table for each of the k samples. Within
+    ``torch.nn.utils.parametrize.cached()`` weight norms are computed once, too.
 
     Parameters
     ----------
     network : SampleRNN
-        Not changed.
     state : tuple of Tensor
         From :meth:`SampleRNN.start`.
     n_samples : int
@@ -274,7 +275,7 @@ class Stepper:
     def __init__(
         self, network: SampleRNN, state: State, n_samples: int, conditions: Conditions | None = None
     ) -> None:
-        self.network = _folded(network).eval()
+        self.network = network
         self.state = list(state)
         self.conditions = conditions
         self.t = 0
@@ -282,8 +283,8 @@ class Stepper:
         n_context, n_before = network.n_context, network.n_before
         shape = (n_clips, n_context + n_samples)
         self.levels = torch.full(shape, network.middle, dtype=torch.int64, device=device)
-        weights = self.network.before.weight.reshape(network.config.n_units, n_before, -1)
-        tables = torch.einsum("qe,uke->kqu", self.network.embedding.weight, weights)
+        weights = network.before.weight.reshape(network.config.n_units, n_before, -1)
+        tables = torch.einsum("qe,uke->kqu", network.embedding.weight, weights)
         self._table = tables.reshape(-1, network.config.n_units).contiguous()
         self._offsets = torch.arange(n_before, device=device) * network.config.n_levels
         self._told: list[Tensor] = [torch.zeros(0)] * len(network.tiers)
@@ -315,22 +316,6 @@ class Stepper:
         self.t += 1
 
 
-def _folded(network: SampleRNN) -> SampleRNN:
-    """Copy a network with weight norms folded in.
-
-    (Norms cannot be taken off a deep copy: it shares its class with the original, which would lose them.)
-    """
-    told_start = cast(_Tier, network.tiers[0]).first is None
-    with torch.device("meta"):
-        plain = SampleRNN(network.config.model_copy(update={"weight_norm": False}), told_start=told_start)
-    weights = {}
-    for name in plain.state_dict():
-        owner, _, own = name.rpartition(".")
-        weights[name] = getattr(network.get_submodule(owner), own).detach()
-    plain.load_state_dict(weights, assign=True)
-    return plain
-
-
 def draw(
     network: SampleRNN,
     state: State,
@@ -360,9 +345,8 @@ def draw(
     Tensor of int64, (batch, n_samples)
         Levels.
     """
-    with torch.no_grad():
+    with torch.inference_mode(), cached():
         stepper = Stepper(network, state, n_samples, conditions)
-    with torch.inference_mode():
         shape = (n_samples, state[0].shape[1], 1)
         chances = torch.rand(shape, generator=generator, device=state[0].device)
         for chance in chances:
