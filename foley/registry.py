@@ -76,6 +76,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "autofoley": "foley.report.autofoley",
         "regnet": "foley.report.regnet",
         "v2ra": "foley.report.v2ra",
+        "visual2sound": "foley.report.visual2sound",
     },
 }
 

@@ -157,9 +157,7 @@ class SampleRNN(nn.Module):
         super().__init__()
         self.config = config
         sizes = (*config.frame_sizes, 1)
-        self.tiers = nn.ModuleList(
-            _Tier(size, size // below, config) for size, below in pairwise(sizes)
-        )
+        self.tiers = nn.ModuleList(_Tier(size, size // below, config) for size, below in pairwise(sizes))
         if told_start:
             cast(_Tier, self.tiers[0]).first = None
         self.embedding = nn.Embedding(config.n_levels, config.n_embedded)

@@ -123,9 +123,9 @@ def synthesize(
         (n_samples,)``, at the clips' rate whatever the representation's, and, where the system makes
         one, ``spectrogram (n_bins, n_frames)``; where the system gives recorded sound a likelihood,
         ``cross_entropy (1,)`` in nats a sample; attributes ``label``, ``split``, ``sample_rate_hz``.
-        Systems that neither predict a class nor have a likelihood have test clips only. The waveform is de-noised and its peaks
-        matched where ``synthesis`` asks for it, with references of the class that the system predicts;
-        of the clip's own, where it predicts none.
+        Systems that neither predict a class nor have a likelihood have test clips only. The waveform is
+        de-noised and its peaks matched where ``synthesis`` asks for it, with references of the class that
+        the system predicts; of the clip's own, where it predicts none.
     """
     use_threads(n_threads)
     system, facts = load_system(model_path, facts_path, device)

@@ -143,7 +143,9 @@ def test_cooler_sound_is_the_likeliest() -> None:
 
 def markov_chain(n_clips: int, n: int, generator: np.random.Generator) -> tuple[np.ndarray, float]:
     """Sound of four levels of 16 whose next depends on the last, and its entropy in nats a sample."""
-    rates = np.array([[0.7, 0.1, 0.1, 0.1], [0.05, 0.05, 0.8, 0.1], [0.3, 0.3, 0.0, 0.4], [0.0, 0.9, 0.1, 0.0]])
+    rates = np.array(
+        [[0.7, 0.1, 0.1, 0.1], [0.05, 0.05, 0.8, 0.1], [0.3, 0.3, 0.0, 0.4], [0.0, 0.9, 0.1, 0.0]]
+    )
     places = np.zeros((n_clips, n), dtype=np.int64)
     for t in range(1, n):
         chance = generator.random((n_clips, 1))

@@ -1,4 +1,4 @@
-"""Visual2Sound: levels and back, who is told what and when, what may reach generation, going on after a kill."""
+"""Visual2Sound: levels and back, who is told what and when, what may reach what is made, kills."""
 
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def test_a_silent_clip_is_learned_and_its_loudness_not_counted() -> None:
     parts = system.step(one, system.optimisers(1e-3, 0.0), drawn(), None)
     assert np.isfinite(parts["total"])
     assert system.span == pytest.approx(0.25), "the geometric mean of a half and an eighth"
-    made = system.eval().predict(one, drawn()).waveform
+    made = system.eval().predict(one, drawn()).spectrogram
     assert made is not None
     assert made.abs().max() <= 0.25 + 1e-6
     assert make(quantiser="peak").span == 1.0
@@ -203,13 +203,12 @@ def test_recorded_sound_cannot_reach_what_is_made(encoder: str) -> None:
     others = (one, Batch(one.visual, one.labels, -one.target), Batch(one.visual, one.labels))
     with torch.no_grad():
         made = [system.predict(given, drawn()) for given in others]
-        other_seed = system.predict(one, drawn(6)).waveform
-    assert made[0].waveform is not None
-    assert made[0].waveform.shape == (3, 150)
-    assert made[0].sample_rate_hz == 960
+        other_seed = system.predict(one, drawn(6)).spectrogram
+    assert made[0].spectrogram is not None
+    assert made[0].spectrogram.shape == (3, 1, 150)
     for other in made[1:]:
-        assert torch.equal(made[0].waveform, other.waveform)
-    assert not torch.equal(made[0].waveform, other_seed)
+        assert torch.equal(made[0].spectrogram, other.spectrogram)
+    assert not torch.equal(made[0].spectrogram, other_seed)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -218,8 +217,8 @@ def test_what_is_drawn_has_the_likelihood_that_learning_gives_it(encoder: str) -
     system = make(encoder=encoder, temperature=1e-4, quantiser="fixed").eval()
     one = batch()
     with torch.no_grad():
-        made = system.predict(one, drawn()).waveform
-        levels, _ = system.levels(Batch(one.visual, one.labels, made[:, None]))
+        made = system.predict(one, drawn()).spectrogram
+        levels, _ = system.levels(Batch(one.visual, one.labels, made))
         visual = system.side_by_side(one.visual)
         logits, _ = system.sound(levels, system.start(visual), system.conditions(visual, 0, 160))
     assert torch.equal(logits.argmax(dim=2)[:, :150], levels[:, 16:166])
@@ -316,7 +315,11 @@ def train(dataset: Dataset, folder: Path) -> Path:
 
 def make_sound(dataset: Dataset, folder: Path) -> ShardReader:
     synthesize(
-        config={"visual": list(VISUAL), "labels": list(LABELS[:2]), "synthesis": SynthesisConfig().model_dump()},
+        config={
+            "visual": list(VISUAL),
+            "labels": list(LABELS[:2]),
+            "synthesis": SynthesisConfig().model_dump(),
+        },
         representation=WAVE.model_dump(),
         seed=0,
         base_seed=0,
@@ -363,7 +366,7 @@ def test_sound_and_likelihood_are_stored_for_metrics(dataset: Dataset, tmp_path:
     for clip_id in shard.items:
         names = shard.names(clip_id)
         tested = shard.item_attributes(clip_id)["split"] == "test"
-        assert names == (["cross_entropy", "waveform"] if tested else ["cross_entropy"])
+        assert names == (["cross_entropy", "spectrogram", "waveform"] if tested else ["cross_entropy"])
         if tested:
             sound = shard.read(clip_id, "waveform")
             assert sound.shape == (round(RATE_HZ * DURATION_S),), "at the clips' rate, not the model's"
