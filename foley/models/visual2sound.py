@@ -192,7 +192,7 @@ class System(BaseSystem):
         return self.sound.start(len(visual), told.transpose(0, 1))
 
     def levels(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Recorded sound in levels, after a frame of silence, (batch, n_context + n_padded), and its spans."""
+        """Recorded sound in levels, after a frame of silence, (batch, n_context + n_padded), and spans."""
         if batch.target is None:
             raise ValueError("the likelihood needs the recorded sound")
         levels, spans = quantise(batch.target[:, 0], self.config.n_levels, self.config.quantiser)
