@@ -38,6 +38,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "gan_lms": "foley.features.representations.gan_lms",
         "if_mel": "foley.features.representations.if_mel",
         "cochleagram": "foley.features.representations.cochleagram",
+        "waveform": "foley.features.representations.waveform",
     },
     "systems": {
         "frame_sequence": "foley.models.frame_sequence",
@@ -50,6 +51,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "retrieval_bound": "foley.models.retrieval_bound",
         "pocan": "foley.models.pocan",
         "v2ra": "foley.models.v2ra",
+        "visual2sound": "foley.models.visual2sound",
     },
     "vocoders": {
         "hifigan": "foley.models.vocoders.hifigan",
@@ -68,11 +70,13 @@ REGISTRY: dict[str, dict[str, str]] = {
         "odg": "foley.metrics.odg",
         "osg": "foley.metrics.osg",
         "nearest": "foley.metrics.nearest",
+        "cross_entropy": "foley.metrics.cross_entropy",
     },
     "tables": {
         "autofoley": "foley.report.autofoley",
         "regnet": "foley.report.regnet",
         "v2ra": "foley.report.v2ra",
+        "visual2sound": "foley.report.visual2sound",
     },
 }
 

@@ -48,8 +48,9 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
     Settings
         Every block of :class:`foley.config.Config` with its defaults filled in, as JSON-like values,
         and ``derived``: ``shard_names``; by experiment ``trained_by`` and ``pipeline``, what decides its
-        model, ``needs_waveform``, whether it learns from waveforms, and ``shown_target``, whether it is shown
-        the recorded sound's representation when it predicts.
+        model, ``needs_waveform``, whether it learns from waveforms, ``shown_target``, whether it is shown
+        the recorded sound's representation when it predicts, and ``has_likelihood``, whether it says how
+        likely recorded sound is.
 
     Raises
     ------
@@ -67,18 +68,20 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
 
     checked = configuration.parse(values)
     settings = checked.model_dump(mode="json")
+    systems = {
+        name: registry.load("systems", entry.system).System for name, entry in checked.experiments.items()
+    }
     settings["derived"] = {
         "shard_names": shard_names(checked.shards),
         "trained_by": {name: entry.trained_by() for name, entry in checked.experiments.items()},
         "pipeline": {name: checked.pipeline(name) for name in checked.experiments},
         "needs_waveform": {
-            name: registry.load("systems", entry.system).System.learns_waveforms(entry.model)
-            for name, entry in checked.experiments.items()
+            name: systems[name].learns_waveforms(entry.model) for name, entry in checked.experiments.items()
         },
         "shown_target": {
-            name: registry.load("systems", entry.system).System.is_shown_target(entry.model)
-            for name, entry in checked.experiments.items()
+            name: systems[name].is_shown_target(entry.model) for name, entry in checked.experiments.items()
         },
+        "has_likelihood": {name: system.has_likelihood for name, system in systems.items()},
     }
     _keep(kept_path, {"digest": digest, "settings": settings})
     return Settings(settings)

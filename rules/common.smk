@@ -346,9 +346,10 @@ def reference_files(wildcards):
 
 
 def copied_audio(wildcards):
-    """The recorded sound's representation, for copies and bounds alone: no other system is shown it."""
-    shown = CONFIG.derived.shown_target[wildcards.experiment]
-    return [audio_file(wildcards)] if shown else []
+    """The recorded sound's representation, for copies, bounds and likelihoods: no maker of sound sees it."""
+    derived, name = CONFIG.derived, wildcards.experiment
+    asked = derived.shown_target[name] or derived.has_likelihood[name]
+    return [audio_file(wildcards)] if asked else []
 
 
 def synthesis_settings(wildcards):

@@ -84,6 +84,8 @@ class Item:
         Settings of the representation that the system learned.
     recordings : tuple of Recording
         Those of the whole data set, sorted by clip id; the same for every item.
+    cross_entropy : float or None
+        How unlikely the system finds the recorded sound, nats a sample; None where it gives none.
     """
 
     clip_id: str
@@ -101,6 +103,7 @@ class Item:
     load_spectrogram: Loader | None = None
     representation: Mapping[str, Any] = field(default_factory=dict)
     recordings: tuple[Recording, ...] = ()
+    cross_entropy: float | None = None
 
     @property
     def generated(self) -> Wave:

@@ -153,6 +153,9 @@ def _item(
         ),
         representation=sounds.attributes.get("representation", {}),
         recordings=recordings,
+        cross_entropy=(
+            float(sounds.read(row.clip_id, "cross_entropy")[0]) if "cross_entropy" in names else None
+        ),
     )
 
 

@@ -118,6 +118,8 @@ class System(nn.Module, ABC):
     """False for systems that give no class probabilities: they are asked about test clips only."""
     needs_waveform: bool = False
     """True for systems that learn from ``Batch.waveform``; they get none when they predict."""
+    has_likelihood: bool = False
+    """True for systems that say how likely recorded sound is (:meth:`cross_entropy`)."""
 
     @classmethod
     def learns_waveforms(cls, settings: Mapping[str, Any]) -> bool:
@@ -224,6 +226,23 @@ class System(nn.Module, ABC):
 
         The recorded sound in `batch` is not to be looked at, except by the system that plays it.
         """
+
+    def cross_entropy(self, batch: Batch) -> Tensor:
+        """Say how unlikely the recorded sound is, where :attr:`has_likelihood`.
+
+        Called in evaluation mode, without gradients, apart from :meth:`predict`.
+
+        Parameters
+        ----------
+        batch : Batch
+            With targets.
+
+        Returns
+        -------
+        Tensor, (batch,)
+            Mean negative log-likelihood of a clip's samples, in nats a sample.
+        """
+        raise NotImplementedError(f"{type(self).__module__} gives recorded sound no likelihood")
 
     def n_parameters(self) -> int:
         """Number of trainable parameters."""

@@ -17,8 +17,8 @@ class ReportConfig(BaseModel):
     stand_ins : mapping of str to str
         What the papers use, and what stands in its place; printed under every table.
     names : mapping of str to str
-        What a class or mixture is called in the tables of REGNET, and which class or mixture of the
-        configuration it is here, for example ``{"Dog": "footstep", "Gaussian": "gauss"}``.
+        What a class or mixture is called in the tables of REGNET and Visual2Sound, and which class or
+        mixture of the configuration it is here, for example ``{"Dog": "footstep", "Gaussian": "gauss"}``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -10,7 +10,6 @@ from foley.report.config import ReportConfig
 from foley.report.measured import Measured, Value
 from foley.report.tables import (
     NEEDS_LISTENERS,
-    NEEDS_SYSTEMS,
     Cell,
     PaperValue,
     Table,
@@ -127,13 +126,12 @@ def _preference_table(measured: Measured, report: ReportConfig, paper: list[Pape
         for system in ROWS[name]:
             experiment = experiment_of(report, name, system)
             ours = _share(measured, experiment, part)
-            if experiment is None and system == "Baseline":
-                ours = Value(note=NEEDS_SYSTEMS)
             cells.append(Cell(criterion, f"{system}, objective (%)", ours))
     return Table(
         name,
         "REGNET Table I: alignment",
-        "Ours and baseline (percent): share of people who prefer a system over the other. " + _OBJECTIVE,
+        "Ours and baseline, which is Visual2Sound (percent): share of people who prefer a system over the "
+        "other. " + _OBJECTIVE,
         tuple(cells),
         "Criterion",
         decimals=2,

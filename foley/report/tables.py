@@ -20,7 +20,6 @@ from foley.store.files import atomic_path
 
 NEEDS_LISTENERS = "needs listeners"
 NOT_CONFIGURED = "not in this configuration"
-NEEDS_SYSTEMS = "needs the other systems (not built yet)"
 
 TSV_COLUMNS = ("row", "column", "ours", "ci_low", "ci_high", "n", "seeds", "unit", "paper", "note")
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,18 @@ from numpy.typing import NDArray
 
 import foley
 from foley.features.audio import RepresentationConfig, resampled, to_magnitude, to_phase, to_sound
-from foley.models.base import Prediction
+from foley.models.base import Prediction, System
 from foley.models.vocoders.base import Vocoder
 from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
+from foley.store.manifests import Clip
 from foley.store.shards import ShardReader, ShardWriter
 from foley.synthesis.config import SynthesisConfig
 from foley.synthesis.finishing import finish, open_references
 from foley.synthesis.griffin_lim import griffin_lim
 from foley.synthesis.vocoding import load_vocoder, vocode
 from foley.training.checkpoint import load_system
-from foley.training.examples import read_examples
+from foley.training.examples import Examples, read_examples
 from foley.training.experiment import use_threads
 
 logger = logging.getLogger(__name__)
@@ -108,8 +110,8 @@ def synthesize(
     visual_paths, rows_paths, clips_paths : sequence of str
         See :func:`foley.training.examples.read_examples`.
     audio_paths : sequence of str
-        Shards of the recorded sound's representation, for copy synthesis; a trained system is never
-        shown them.
+        Shards of the recorded sound's representation, for copy synthesis and for the likelihood that a
+        system gives to recorded sound; a trained system that makes sound is never shown them.
     vocoder_paths : sequence of str
         ``model.safetensors`` and ``model.json`` of the vocoder; none where Griffin-Lim makes the sound.
     n_threads : int
@@ -119,10 +121,11 @@ def synthesize(
         and, where the system predicts classes, ``classes`` in the order of its probabilities. An item a
         clip with ``probabilities (n_classes,)`` where the system has them; for test clips ``waveform
         (n_samples,)``, at the clips' rate whatever the representation's, and, where the system makes
-        one, ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``, ``sample_rate_hz``.
-        Systems that predict no class have test clips only. The waveform is de-noised and its peaks
-        matched where ``synthesis`` asks for it, with references of the class that the system predicts;
-        of the clip's own, where it predicts none.
+        one, ``spectrogram (n_bins, n_frames)``; where the system gives recorded sound a likelihood,
+        ``cross_entropy (1,)`` in nats a sample; attributes ``label``, ``split``, ``sample_rate_hz``.
+        Systems that neither predict a class nor have a likelihood have test clips only. The waveform is
+        de-noised and its peaks matched where ``synthesis`` asks for it, with references of the class that
+        the system predicts; of the clip's own, where it predicts none.
     """
     use_threads(n_threads)
     system, facts = load_system(model_path, facts_path, device)
@@ -137,9 +140,12 @@ def synthesize(
         visual=config["visual"],
         visual_paths=visual_paths,
         clips_paths=[] if system.trained else clips_paths,
-        audio_paths=[] if system.trained else audio_paths,
+        audio_paths=audio_paths if system.has_likelihood or not system.trained else [],
         labels=config["labels"],
     )
+    surprise = cross_entropies(system, examples, device) if system.has_likelihood else {}
+    if system.trained:
+        examples = replace(examples, target=None)
     generator = torch.Generator(device).manual_seed(
         derive_seed(base_seed, "predict", facts["experiment"], seed)
     )
@@ -159,7 +165,8 @@ def synthesize(
     if system.classifies:
         attributes["classes"] = list(system.spec.classes)
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
-        asked = np.arange(len(examples.rows)) if system.classifies else examples.where("test")
+        everything = np.arange(len(examples.rows))
+        asked = everything if system.classifies else examples.where("test")
         for chosen, batch in examples.batches(asked, _BATCH, device):
             prediction = system.predict(batch, generator)
             tested = [place for place, index in enumerate(chosen) if examples.rows[index].split == "test"]
@@ -189,9 +196,43 @@ def synthesize(
                     arrays["waveform"] = finish(
                         arrays["waveform"], rate_hz, synthesis, references, label, drawing
                     )
-                facts_of_clip = {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
-                shard.write(row.clip_id, arrays, facts_of_clip)
+                arrays |= surprise.get(row.clip_id, {})
+                shard.write(row.clip_id, arrays, _facts(row, rate_hz))
+        for index in np.setdiff1d(everything, asked):
+            row = examples.rows[index]
+            if row.clip_id in surprise and not shard.done(row.clip_id):
+                shard.write(row.clip_id, surprise[row.clip_id], _facts(row, rate_hz))
     logger.info("%s: %d clips", sound_path, len(asked))
+
+
+def cross_entropies(
+    system: System, examples: Examples, device: str
+) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """How unlikely a system finds the recorded sound of every clip.
+
+    Parameters
+    ----------
+    system : System
+        One that has a likelihood.
+    examples : Examples
+        With targets.
+    device : str
+
+    Returns
+    -------
+    dict of str to dict
+        By clip, ``cross_entropy (1,)`` in nats a sample.
+    """
+    found = {}
+    with torch.no_grad():
+        for chosen, batch in examples.batches(np.arange(len(examples.rows)), _BATCH, device):
+            for index, value in zip(chosen, system.cross_entropy(batch).tolist(), strict=True):
+                found[examples.rows[index].clip_id] = {"cross_entropy": np.array([value], dtype=np.float32)}
+    return found
+
+
+def _facts(row: Clip, rate_hz: int) -> dict[str, Any]:
+    return {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
 
 
 def _rate_hz(clips_paths: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from foley.metrics.evaluate import MetricRow
 from foley.report.config import ReportConfig
 from foley.report.measured import Measured
 from foley.report.regnet import PAPER_PATH, ROWS, TABLES, make_tables
-from foley.report.tables import NEEDS_LISTENERS, NEEDS_SYSTEMS, NOT_CONFIGURED, Cell, read_paper
+from foley.report.tables import NEEDS_LISTENERS, NOT_CONFIGURED, Cell, read_paper
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def test_what_people_judged_is_left_open_and_ours_stands_beside_it() -> None:
     assert (human.ours.value, human.ours.note, human.paper) == (None, NEEDS_LISTENERS, 60.62)
     beside = found["regnet_table1"]["Sound-Missing", "Ours, objective (%)"]
     assert (beside.ours.value, beside.paper) == (pytest.approx(30), None)
-    assert found["regnet_table1"]["Sound-Missing", "Baseline, objective (%)"].ours.note == NEEDS_SYSTEMS
+    assert found["regnet_table1"]["Sound-Missing", "Baseline, objective (%)"].ours.note == NOT_CONFIGURED
     assert found["regnet_table4"]["Dog-gauss", "Ours"].ours.note == NEEDS_LISTENERS
     assert found["regnet_table4"]["Dog-gauss", "Ours, misaligned, objective (%)"].ours.value == pytest.approx(
         20
@@ -169,7 +169,7 @@ def test_without_experiments_every_cell_says_so() -> None:
     for name, table in cells({}).items():
         for cell in table.values():
             assert cell.ours.value is None, name
-            assert cell.ours.note in (NOT_CONFIGURED, NEEDS_LISTENERS, NEEDS_SYSTEMS)
+            assert cell.ours.note in (NOT_CONFIGURED, NEEDS_LISTENERS)
 
 
 def test_a_row_that_no_table_has_is_refused() -> None:
