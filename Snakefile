@@ -24,6 +24,19 @@ include: "rules/probe.smk"
 include: "rules/judge.smk"
 
 
+# Seconds of work on small files: not worth a submission, so they run where Snakemake does.
+localrules:
+    all,
+    build_sources,
+    collect_recordings,
+    split_dataset,
+    collect_clips,
+    collect_features,
+    collect_metrics,
+    tabulate,
+    write_report,
+
+
 onstart:
     claim_folder()
 

@@ -49,7 +49,8 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
         Every block of :class:`foley.config.Config` with its defaults filled in, as JSON-like values,
         and ``derived``: ``shard_names``; by experiment ``trained_by`` and ``pipeline``, what decides its
         model, ``needs_waveform``, whether it learns from waveforms, and ``shown_target``, whether it is shown
-        the recorded sound's representation when it predicts.
+        the recorded sound's representation when it predicts; and ``needs``, by rule, what its
+        jobs ask of a machine (:func:`foley.needs.foretell_needs`).
 
     Raises
     ------
@@ -63,6 +64,7 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
         return Settings(kept["settings"])
     from foley import config as configuration
     from foley import registry
+    from foley.needs import foretell_needs
     from foley.store.shards import shard_names
 
     checked = configuration.parse(values)
@@ -79,6 +81,7 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
             name: registry.load("systems", entry.system).System.is_shown_target(entry.model)
             for name, entry in checked.experiments.items()
         },
+        "needs": foretell_needs(checked),
     }
     _keep(kept_path, {"digest": digest, "settings": settings})
     return Settings(settings)

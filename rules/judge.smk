@@ -41,6 +41,8 @@ rule collect_metrics:
         table=f"results/{DATASET}/metrics.tsv",
     log:
         "results/logs/collect_metrics.log",
+    benchmark:
+        "results/benchmarks/collect_metrics/all.tsv"
     conda:
         "../envs/foley.yaml"
     params:
@@ -58,6 +60,8 @@ rule tabulate:
         tables=directory("results/tables"),
     log:
         "results/logs/tabulate.log",
+    benchmark:
+        "results/benchmarks/tabulate/all.tsv"
     conda:
         "../envs/foley.yaml"
     params:
@@ -83,8 +87,14 @@ rule plot_figure:
         figure="results/figures/{figure}.png",
     log:
         "results/logs/plot_figure/{figure}.log",
+    benchmark:
+        "results/benchmarks/plot_figure/{figure}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("plot_figure", "mem_mb"),
+        runtime=need("plot_figure", "runtime"),
+        disk_mb=need("plot_figure", "disk_mb"),
     params:
         data_dir=CONFIG.data_dir,
         dataset=DATASET,
@@ -108,6 +118,8 @@ rule write_report:
         report="results/report.html",
     log:
         "results/logs/write_report.log",
+    benchmark:
+        "results/benchmarks/write_report/all.tsv"
     conda:
         "../envs/foley.yaml"
     params:

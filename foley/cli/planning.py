@@ -17,8 +17,9 @@ from rich.table import Table
 
 from foley import config as configuration
 from foley import registry
-from foley.cli.calibration import Feature, Speeds, measure_speeds, read_speeds, wanted_features
+from foley.cli.calibration import Speeds, measure_speeds, read_speeds
 from foley.errors import ConfigError
+from foley.needs import Feature, clips_of_film, picture_bytes, wanted_features
 from foley.store.manifests import Source, read_rows
 from foley.store.shards import shard_names
 from foley.training.config import ExperimentConfig
@@ -120,7 +121,7 @@ def make_plan(
     test_clips = n_clips * config.split.test_fraction
     kept += n_runs * test_clips * audio
     at_work = min(cores, config.shards) * n_clips / config.shards
-    temporary = at_work * max((_file_bytes(config, feature) for feature in visual), default=0)
+    temporary = at_work * max((picture_bytes(config, feature) for feature in visual), default=0)
     return Plan(
         n_recordings, n_clips, {key: n for key, n in jobs.items() if n}, round(kept), round(temporary)
     )
@@ -129,19 +130,6 @@ def make_plan(
 def _mixtures(entry: ExperimentConfig) -> list[str]:
     """Mixtures that an experiment learns or probes."""
     return [*entry.probes.mix_in, *([] if entry.mixture is None else [entry.mixture])]
-
-
-def _file_bytes(config: configuration.Config, feature: Feature) -> float:
-    """Bytes of what a clip's feature is made of, where that is stored for a while."""
-    if feature.of_flow:
-        flow = config.flows[feature.source]
-        return (feature.n_pictures - 1) * flow.width_px * flow.height_px * 2
-    if config.picture.stream:
-        return 0
-    n_stored = feature.n_pictures / config.interpolations[feature.source].every
-    if feature.kind == "spacetime":
-        n_stored += feature.n_pictures / config.spacetime.every
-    return n_stored * config.picture.size_px**2 * 3
 
 
 def measured_seconds(benchmarks: Path) -> dict[str, float]:
@@ -275,9 +263,9 @@ def _clips_per_recording(config: configuration.Config) -> tuple[float, str]:
     if entry.kind != "procedural":
         return 1.0, "assumed: one a recording"
     rendered = registry.load("datasets", entry.kind).Settings.model_validate(entry.settings)
-    length_s = (rendered.min_duration_s + rendered.max_duration_s) / 2
-    n_more = (length_s - config.clips.duration_s) // config.clips.hop_s
-    return max(1.0, 1 + n_more), "from the mean length of recordings"
+    return clips_of_film(config, rendered.min_duration_s, rendered.max_duration_s), (
+        "from the mean length of recordings"
+    )
 
 
 def _size(n_bytes: float) -> str:
