@@ -1,8 +1,10 @@
 """What a job needs of the machine it runs on: memory, time, disk; foretold from the configuration.
 
-A job that asks for too little is ended by a cluster, so that these are wide; each retry asks for twice as
-much. The constants are the peak memory of every rule's jobs in a run of ``config.yaml`` (Snakemake's
-benchmark files), rounded up, and the Snakemake processes around them.
+A job that asks for too little is ended by a cluster, so that these are wide, and each retry asks for as much
+again. The constants of memory are peaks that Snakemake's benchmark files named for the smoke configuration
+(an image network 483 MB, rendering 212 MB, other stages at most 134 MB), rounded up to more than twice that;
+training is assumed to take what image networks take, and what grows with the data is counted. Times are
+limits, not forecasts: those come from ``foley plan``.
 """
 
 from collections.abc import Iterable
@@ -16,14 +18,11 @@ from foley.preprocess.interpolation import target_times
 _MB = 1e6
 _AROUND_MB = 400
 """Two Snakemake processes stand around a job of a cluster and count against its memory."""
-_BASE_MB = {
-    "download_media": 1000,
-}
-"""Peak memory of a rule's jobs, apart from what grows with the data; see :data:`_LIGHT_MB`."""
-_LIGHT_MB = 600
+_LIGHT_MB, _NETWORK_MB = 500, 1500
+"""Peak memory of a job apart from what grows with the data: without and with a network."""
 _CLIPS_IN_SHARD = 64
 """Assumed where it is not known how many recordings a data set lists."""
-_SHORT_MIN, _SHARD_MIN, _LONG_MIN = 30, 120, 720
+_SHORT_MIN, _SHARD_MIN, _LONG_MIN = 20, 60, 360
 _LONG = ("train_sound_classifier", "train_vocoder", "train_model", "stream_visual_features", "download_media")
 _SHORT = (
     "find_duplicates",
@@ -32,6 +31,18 @@ _SHORT = (
     "compute_judgements",
     "probe_model",
     "plot_figure",
+)
+_NETWORKS = (
+    "train_sound_classifier",
+    "train_vocoder",
+    "train_model",
+    "stream_visual_features",
+    "extract_visual_features",
+    "compute_flow",
+    "extract_flow_features",
+    "synthesize_audio",
+    "compute_judgements",
+    "probe_model",
 )
 _OF_SHARDS = (
     "check_media",
@@ -142,9 +153,10 @@ def foretell_needs(config: Config) -> dict[str, dict[str, int]]:
     needs = {}
     for rule in (*_LONG, *_SHORT, *_OF_SHARDS):
         minutes = _LONG_MIN if rule in _LONG else _SHORT_MIN if rule in _SHORT else _SHARD_MIN
+        base_mb = _NETWORK_MB if rule in _NETWORKS else _LIGHT_MB
         disk_mb = n_in_shard * (sound_mb + pixels_mb) if rule in (*_OF_SHARDS, *_LONG) else 0.0
         needs[rule] = {
-            "mem_mb": round(_AROUND_MB + _BASE_MB.get(rule, _LIGHT_MB) + grows_mb.get(rule, 0.0)),
+            "mem_mb": round(_AROUND_MB + base_mb + grows_mb.get(rule, 0.0)),
             "runtime": minutes,
             "disk_mb": round(1000 + 2 * disk_mb),
         }

@@ -92,10 +92,10 @@ def train_threads(wildcards):
 
 
 def need(rule_name, what):
-    """Function of the attempt: what a rule's jobs need of a machine; twice that at each retry."""
+    """Function of the attempt: what a rule's jobs need of a machine; as much again at each retry."""
 
     def of(wildcards, attempt):
-        return CONFIG.derived.needs[rule_name][what] * 2 ** (attempt - 1)
+        return CONFIG.derived.needs[rule_name][what] * attempt
 
     return of
 

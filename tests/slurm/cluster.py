@@ -52,8 +52,8 @@ class Node:
 
     name: str
     partition: str = "cpu"
-    cpus: int = 2
-    memory_mb: int = 12000
+    cpus: int = 8
+    memory_mb: int = 64000
     gpus: int = 0
 
 

@@ -32,7 +32,7 @@ def test_every_requirement_is_locked_to_a_version_that_fits_it(extra: str) -> No
     for requirement in wanted(extra):
         locked = LOCK.get(canonicalize_name(requirement.name))
         assert locked, f"{requirement.name} is not in requirements.lock; make lock"
-        assert requirement.specifier.contains(locked, prereleases=True), f"{requirement} is locked to {locked}"
+        assert requirement.specifier.contains(locked, prereleases=True), f"{requirement}: locked to {locked}"
 
 
 def test_what_is_installed_is_what_is_locked() -> None:
@@ -60,7 +60,9 @@ def test_what_an_installed_requirement_needs_is_locked_too() -> None:
         for text in metadata.requires(name) or []:
             requirement = Requirement(text)
             ours = name == "foley" and requirement.marker is not None
-            applies = requirement.marker is None or requirement.marker.evaluate({"extra": "cluster" if ours else ""})
+            applies = requirement.marker is None or requirement.marker.evaluate(
+                {"extra": "cluster" if ours else ""}
+            )
             if applies:
                 todo.append(canonicalize_name(requirement.name))
     missing = {name for name in seen - {"foley"} if name not in LOCK and name != "setuptools"}
@@ -79,7 +81,10 @@ def test_images_are_built_from_the_lock(name: str) -> None:
 
 
 def test_images_get_the_same_system_packages() -> None:
-    found = {re.search(r"--no-install-recommends (.*?)(?: \\)?$", text, re.MULTILINE)[1] for text in RECIPES.values()}  # type: ignore[index]
+    found = {
+        re.search(r"--no-install-recommends (.*?)(?: \\)?$", text, re.MULTILINE)[1]
+        for text in RECIPES.values()
+    }  # type: ignore[index]
     assert len(found) == 1
 
 

@@ -25,7 +25,9 @@ def rules() -> dict[str, str]:
 
 RULES = rules()
 SNAKEFILE = (ROOT / "Snakefile").read_text(encoding="utf-8")
-LOCAL = set(re.findall(r"^    (\w+),$", SNAKEFILE.partition("localrules:")[2].partition("\n\n")[0], re.MULTILINE))
+LOCAL = set(
+    re.findall(r"^    (\w+),$", SNAKEFILE.partition("localrules:")[2].partition("\n\n")[0], re.MULTILINE)
+)
 PROFILES = {
     name: yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text(encoding="utf-8"))
     for name in ("default", "slurm", "cluster-generic", "kubernetes")
@@ -41,7 +43,7 @@ def test_a_rule_has_a_log_and_a_benchmark(name: str) -> None:
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_is_local_or_says_what_it_needs(name: str) -> None:
-    if name in LOCAL or name == "score_metric":  # the profiles' default resources fit it
+    if name in LOCAL or name == "score_run":  # the profiles' default resources fit it
         assert "need(" not in RULES[name]
         return
     for what in ("mem_mb", "runtime", "disk_mb"):

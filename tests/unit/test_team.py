@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from foley.errors import ConfigError, FoleyError
+from foley.models.frame_sequence import System as FrameSequence
 from foley.store.files import read_json
 from foley.training.config import ExperimentConfig, TrainingConfig
 from foley.training.experiment import train_experiment
@@ -17,14 +18,15 @@ from tests.learnable import VISUAL, Dataset, write_dataset
 
 pytest.importorskip("lightning_fabric")
 
-RELATION = ExperimentConfig(
+SEQUENCE = ExperimentConfig(
     title="small",
-    system="frame_relation",
+    system="frame_sequence",
     visual=VISUAL[1:],
     representation="stft",
-    model={"n_relations": 4, "n_hidden": 12, "keep_features": 1.0, "keep_hidden": 1.0},
+    # Nothing is drawn for a clip, so that all processes together do what one does.
+    model={"n_fast": 12, "n_slow": 8, "n_cells": 2, "keep": 1.0, "keep_h": 1.0, "keep_c": 1.0},
     # 18 clips: batches of 7, 7 and 4; the processes' parts differ in size.
-    training=TrainingConfig(epochs=5, batch_size=7, lr=0.01, clip_norm=0.5),
+    training=TrainingConfig(epochs=3, batch_size=7, lr=0.01, clip_norm=0.5),
 )
 
 
@@ -35,13 +37,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def train(dataset: Dataset, folder: Path, **training: int) -> tuple[dict[str, torch.Tensor], str]:
     """Weights and curve."""
-    changed = RELATION.training.model_copy(update=training)
+    changed = SEQUENCE.training.model_copy(update=training)
     train_experiment(
         experiment="small",
-        config=RELATION.model_copy(update={"training": changed}).trained_by(),
+        config=SEQUENCE.model_copy(update={"training": changed}).trained_by(),
         seed=0,
         base_seed=0,
-        visual_paths=dataset.visual_paths(RELATION.visual),
+        visual_paths=dataset.visual_paths(SEQUENCE.visual),
         audio_paths=dataset.audio,
         rows_paths=dataset.rows,
         averages_path=dataset.averages,
@@ -55,7 +57,15 @@ def train(dataset: Dataset, folder: Path, **training: int) -> tuple[dict[str, to
     return load_file(folder / "model.safetensors"), (folder / "curve.jsonl").read_text()
 
 
-def test_two_processes_train_what_one_trains(dataset: Dataset, tmp_path: Path) -> None:
+def test_two_processes_train_what_one_trains(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Plain descent: Adam divides by the gradient's size, and so makes rounding as large as a step where the
+    # gradient is next to nothing.
+    def descent(self: FrameSequence, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:
+        return {"sgd": torch.optim.SGD(self.parameters(), lr=lr, momentum=0.9)}
+
+    monkeypatch.setattr(FrameSequence, "optimisers", descent)
     one, curve_of_one = train(dataset, tmp_path / "one")
     two, curve_of_two = train(dataset, tmp_path / "two", processes=2)
     start, _ = train(dataset, tmp_path / "start", epochs=1)
@@ -63,7 +73,7 @@ def test_two_processes_train_what_one_trains(dataset: Dataset, tmp_path: Path) -
     apart = max(float((one[name] - two[name]).abs().max()) for name in one)
     assert moved > 0.01
     assert apart < 2e-5, "weights differ by more than rounding"
-    assert len(curve_of_one.splitlines()) == len(curve_of_two.splitlines()) == 5
+    assert len(curve_of_one.splitlines()) == len(curve_of_two.splitlines()) == 3
     assert read_json(tmp_path / "two/model.json")["last_epoch"]["total"] == pytest.approx(
         read_json(tmp_path / "one/model.json")["last_epoch"]["total"], rel=1e-5
     )
