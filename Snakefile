@@ -12,6 +12,9 @@ logging.raiseExceptions = False
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+report: "rules/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/acquire.smk"
 include: "rules/prepare.smk"
@@ -35,6 +38,7 @@ localrules:
     collect_metrics,
     tabulate,
     write_report,
+    write_crate,
 
 
 onstart:
@@ -48,4 +52,5 @@ rule all:
         tables="results/tables",
         figures=figure_files(),
         report="results/report.html",
+        crate="results/ro-crate-metadata.json",
         check=f"results/{DATASET}/check.html",

@@ -32,7 +32,7 @@ _SHORT = (
     "probe_model",
     "plot_figure",
 )
-_NETWORKS = (
+NETWORKS = (
     "train_sound_classifier",
     "train_vocoder",
     "train_model",
@@ -44,6 +44,7 @@ _NETWORKS = (
     "compute_judgements",
     "probe_model",
 )
+"""Rules that use a GPU where there is one."""
 _OF_SHARDS = (
     "check_media",
     "denoise_audio",
@@ -153,7 +154,7 @@ def foretell_needs(config: Config) -> dict[str, dict[str, int]]:
     needs = {}
     for rule in (*_LONG, *_SHORT, *_OF_SHARDS):
         minutes = _LONG_MIN if rule in _LONG else _SHORT_MIN if rule in _SHORT else _SHARD_MIN
-        base_mb = _NETWORK_MB if rule in _NETWORKS else _LIGHT_MB
+        base_mb = _NETWORK_MB if rule in NETWORKS else _LIGHT_MB
         disk_mb = n_in_shard * (sound_mb + pixels_mb) if rule in (*_OF_SHARDS, *_LONG) else 0.0
         needs[rule] = {
             "mem_mb": round(_AROUND_MB + base_mb + grows_mb.get(rule, 0.0)),

@@ -1,7 +1,8 @@
 """Judge: one folder of number files a run, one table of all of them, then tables, figures, report.
 
 Reads   results/{dataset}/experiments/{experiment}/seed{seed}/{sound,judgements}.h5, clips
-Writes  .../metrics/ (a number file a metric), results/{dataset}/metrics.tsv, results/{tables,figures}, report.html
+Writes  .../metrics/ (a number file a metric), results/{dataset}/metrics.tsv, results/{tables,figures}, report.html,
+        ro-crate-metadata.json
 """
 
 
@@ -57,7 +58,13 @@ rule tabulate:
         metrics=f"results/{DATASET}/metrics.tsv",
         facts=run_files("model.json"),
     output:
-        tables=directory("results/tables"),
+        tables=report(
+            directory("results/tables"),
+            patterns=["{table}.html"],
+            caption="report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         "results/logs/tabulate.log",
     benchmark:
@@ -84,7 +91,12 @@ rule plot_figure:
         events=f"results/{DATASET}/events.tsv",
         features=figure_features,
     output:
-        figure="results/figures/{figure}.png",
+        figure=report(
+            "results/figures/{figure}.png",
+            caption="report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "results/logs/plot_figure/{figure}.log",
     benchmark:
@@ -115,7 +127,9 @@ rule write_report:
         facts=run_files("model.json"),
         failures=f"results/{DATASET}/failures.tsv",
     output:
-        report="results/report.html",
+        report=report(
+            "results/report.html", caption="report/page.rst", category="Whole page"
+        ),
     log:
         "results/logs/write_report.log",
     benchmark:
@@ -127,3 +141,33 @@ rule write_report:
         code=stage_code("write_report"),
     script:
         "../workflow_scripts/write_report.py"
+
+
+rule write_crate:
+    """Say where every table came from: commit, configuration, data, seeds, versions, machine."""
+    input:
+        tables="results/tables",
+        figures=figure_files(),
+        facts=run_files("model.json"),
+        models=run_files("model.safetensors"),
+        data=expand(
+            f"results/{DATASET}/{{name}}.tsv",
+            name=["sources", "recordings", "failures", "splits", "clips", "metrics"],
+        ),
+    output:
+        crate=report(
+            "results/ro-crate-metadata.json",
+            caption="report/crate.rst",
+            category="Provenance",
+        ),
+    log:
+        "results/logs/write_crate.log",
+    benchmark:
+        "results/benchmarks/write_crate/all.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config={key: CONFIG[key] for key in CONFIG if key != "derived"},
+        code=stage_code("write_crate"),
+    script:
+        "../workflow_scripts/write_crate.py"

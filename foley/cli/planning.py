@@ -9,6 +9,7 @@ import csv
 import math
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,14 @@ from foley import config as configuration
 from foley import registry
 from foley.cli.calibration import Speeds, measure_speeds, read_speeds
 from foley.errors import ConfigError
-from foley.needs import Feature, clips_of_film, picture_bytes, wanted_features
+from foley.needs import (
+    NETWORKS,
+    Feature,
+    clips_of_film,
+    foretell_needs,
+    picture_bytes,
+    wanted_features,
+)
 from foley.store.manifests import Source, read_rows
 from foley.store.shards import shard_names
 from foley.training.config import ExperimentConfig
@@ -27,6 +35,47 @@ from foley.training.config import ExperimentConfig
 _BYTES_FLOAT16, _BYTES_FLOAT32 = 2, 4
 _ORCHESTRATION_S = 0.015
 """Snakemake's own CPU time for a job: planning (4 ms), choosing, starting, noting down."""
+
+
+_STAGES = {
+    "acquire": (
+        *("build_sources", "download_media", "check_media", "find_duplicates", "write_check_page"),
+        *("collect_recordings", "split_dataset"),
+    ),
+    "prepare": ("denoise_audio", "cut_clips", "collect_clips", "mix_sounds"),
+    "picture": (
+        *("interpolate_frames", "make_spacetime_images", "extract_visual_features"),
+        *("stream_visual_features", "compute_flow", "extract_flow_features"),
+    ),
+    "sound": ("extract_audio_features", "extract_mixed_features", "collect_features"),
+    "train": ("average_class_spectrograms", "train_sound_classifier", "train_vocoder", "train_model"),
+    "make": ("synthesize_audio", "compute_judgements", "probe_model"),
+    "judge": ("score_run", "collect_metrics", "tabulate", "plot_figure", "write_report", "write_crate"),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage of the workflow costs.
+
+    Parameters
+    ----------
+    name : str
+    n_jobs : int
+    cpu_hours, gpu_hours : float
+        Of the rules whose seconds are known; on a GPU, hours that it is held.
+    memory_mb : int
+        The most that a job asks for; 0 where all its rules are content with what is asked for any job.
+    complete : bool
+        False where the seconds of a rule are not known.
+    """
+
+    name: str
+    n_jobs: int
+    cpu_hours: float
+    gpu_hours: float
+    memory_mb: int
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -112,6 +161,7 @@ def make_plan(
         "tabulate": 1,
         "plot_figure": len(config.report.figures),
         "write_report": 1,
+        "write_crate": 1,
     }
     audio = config.clips.duration_s * config.clips.sample_rate_hz * _BYTES_FLOAT32
     kept = n_clips * audio
@@ -218,6 +268,35 @@ def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -
     if config.datasets[config.dataset].kind != "procedural":
         jobs["download_media"] = float("nan")
     return {rule: jobs.get(rule, light_s) for rule in plan.n_jobs if not math.isnan(jobs.get(rule, 0.0))}
+
+
+def cost_stages(config: configuration.Config, plan: Plan, seconds: Mapping[str, float]) -> list[Stage]:
+    """Add up what each stage costs.
+
+    Parameters
+    ----------
+    config : Config
+    plan : Plan
+    seconds : mapping of str to float
+        Seconds of a rule's jobs; rules that are left out are not known.
+    """
+    needs = foretell_needs(config)
+    on_gpu = NETWORKS if config.device == "cuda" else ()
+    stages = []
+    for name, rules in _STAGES.items():
+        present = [rule for rule in rules if rule in plan.n_jobs]
+        hours = {rule: plan.n_jobs[rule] * seconds[rule] / 3600 for rule in present if rule in seconds}
+        stages.append(
+            Stage(
+                name=name,
+                n_jobs=sum(plan.n_jobs[rule] for rule in present),
+                cpu_hours=sum(hours[rule] for rule in hours if rule not in on_gpu),
+                gpu_hours=sum(hours[rule] for rule in hours if rule in on_gpu),
+                memory_mb=max((needs[rule]["mem_mb"] for rule in present if rule in needs), default=0),
+                complete=len(hours) == len(present),
+            )
+        )
+    return stages
 
 
 def _share(config: configuration.Config, entry: ExperimentConfig) -> float:
@@ -328,6 +407,17 @@ def print_plan(
         source = "earlier run" if rule in measured else "speed" if rule in foretold else "not known"
         table.add_row(rule, str(n_jobs), f"{seconds[rule]:.1f}" if rule in seconds else "", source)
     console.print(table)
+    costs = Table("stage", "jobs", "CPU hours", "GPU hours", "memory of a job", title="stages")
+    for stage in cost_stages(config, plan, seconds):
+        beyond = "" if stage.complete else " + ?"
+        costs.add_row(
+            stage.name,
+            str(stage.n_jobs),
+            f"{stage.cpu_hours:.2f}{beyond}",
+            f"{stage.gpu_hours:.2f}{beyond}" if config.device == "cuda" else "",
+            _size(stage.memory_mb * 1e6) if stage.memory_mb else "",
+        )
+    console.print(costs)
     n_jobs = sum(plan.n_jobs.values())
     console.print(f"recordings {plan.n_recordings}, clips {plan.n_clips} ({basis}), jobs {n_jobs}")
     console.print(f"disk: {_size(plan.kept_bytes)} kept, {_size(plan.temporary_bytes)} for a while at most")
