@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from foley.errors import ConfigError, FoleyError
+from foley.features.engines.devices import device_for_job
 from foley.models.base import System
 
 T = TypeVar("T")
@@ -110,7 +111,7 @@ def in_processes(n_processes: int, device: str, function: Callable[[Team, str], 
         If Lightning Fabric or GPUs are missing.
     """
     if n_processes == 1:
-        return function(Team(), device)
+        return function(Team(), device_for_job(device))
     try:
         from lightning_fabric import Fabric
         from lightning_fabric.strategies.ddp import DDPStrategy
