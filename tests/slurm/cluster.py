@@ -126,14 +126,17 @@ class Cluster:
         return len(mine)
 
     def kill_node(self, name: str) -> int:
-        """End a node as a loss of power would: its daemon and all that runs under it. Gives their number."""
-        victims = [self.daemons[f"slurmd-{name}"].pid]
-        for pid in victims:
-            victims += children(pid)
+        """End a node as a loss of power would: its daemon and all that runs there. Gives their number."""
+        daemon = self.daemons.pop(f"slurmd-{name}")
+        node = f"SLURMD_NODENAME={name}".encode()
+        inside = [pid for pid in marked(self.root) if node in environment_of(pid)]
+        # Between a daemon and the processes of its jobs stand others, which do not know their node.
+        between = {above for pid in inside for above in ancestors(pid) if command_of(above) == "slurmstepd"}
+        victims = {daemon.pid, *inside, *between}
         for pid in victims:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.daemons.pop(f"slurmd-{name}").wait()
+        daemon.wait()
         return len(victims)
 
     def start_node(self, name: str) -> None:
@@ -353,26 +356,41 @@ def wait_until(seconds: float, what: str, holds: Callable[[], object]) -> None:
         time.sleep(0.2)
 
 
-def children(pid: int) -> list[int]:
-    """Processes that a process started and that still run."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
+def ancestors(pid: int) -> list[int]:
+    """Parent of a process, its parent, and so on, without the first process of all."""
+    found: list[int] = []
+    while pid > 1:
+        try:
             # The program's name, in brackets, may hold blanks.
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
-                found.append(int(stat.parent.name))
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+        if pid > 1:
+            found.append(pid)
     return found
+
+
+def command_of(pid: int) -> str:
+    """Name of a process's program; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def environment_of(pid: int) -> list[bytes]:
+    """Environment that a process was started with, an entry each; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def marked(root: Path) -> list[int]:
     """Processes of the cluster in a folder, its jobs among them."""
     mark = f"{_MARK}={root}".encode()
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if mark in environment.read_bytes().split(b"\0"):
-                found.append(int(environment.parent.name))
-    return found
+    running = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in running if mark in environment_of(pid)]
 
 
 def install() -> None:

@@ -123,12 +123,12 @@ def disturbed_run(workflow: Path, folder: Path, slurm: Cluster) -> None:
         lost: list[str] = []
 
         def busy() -> bool:
-            """Something runs on a node that asks for no GPU, and files say that work has begun."""
-            lines = slurm.run("squeue", "-h", "-t", "R", "-o", "%N %A").splitlines()
-            lost[:] = [line.split()[0] for line in lines if line.startswith("cpu")]
-            return bool(lost) and any(folder.glob("results/*/clips/*.h5"))
+            """A job has just begun on a node without GPU, and files say that the run is on its way."""
+            lines = slurm.run("squeue", "-h", "-t", "R", "-o", "%N %M").splitlines()
+            lost[:] = [line.split()[0] for line in lines if re.match(r"cpu\d 0:0\d$", line)]
+            return bool(lost) and any(folder.glob("results/*/recordings.tsv"))
 
-        wait_for(process, "jobs of the picture stages run", busy)
+        wait_for(process, "a job has begun on a node without GPU", busy)
         name = lost[0]
         say(f"node {name} loses its power: {slurm.kill_node(name)} processes killed")
         wait_for(
