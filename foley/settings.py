@@ -50,7 +50,8 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
         and ``derived``: ``shard_names``; by experiment ``trained_by`` and ``pipeline``, what decides its
         model, ``needs_waveform``, whether it learns from waveforms, ``shown_target``, whether it is shown
         the recorded sound's representation when it predicts, and ``has_likelihood``, whether it says how
-        likely recorded sound is.
+        likely recorded sound is; and ``needs``, by rule, what its jobs ask of a machine
+        (:func:`foley.needs.foretell_needs`).
 
     Raises
     ------
@@ -64,6 +65,7 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
         return Settings(kept["settings"])
     from foley import config as configuration
     from foley import registry
+    from foley.needs import foretell_needs
     from foley.store.shards import shard_names
 
     checked = configuration.parse(values)
@@ -82,6 +84,7 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
             name: systems[name].is_shown_target(entry.model) for name, entry in checked.experiments.items()
         },
         "has_likelihood": {name: system.has_likelihood for name, system in systems.items()},
+        "needs": foretell_needs(checked),
     }
     _keep(kept_path, {"digest": digest, "settings": settings})
     return Settings(settings)

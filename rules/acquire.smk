@@ -12,6 +12,8 @@ rule build_sources:
         sources="results/{dataset}/sources.tsv",
     log:
         "results/logs/build_sources/{dataset}.log",
+    benchmark:
+        "results/benchmarks/build_sources/{dataset}.tsv"
     conda:
         "../envs/foley.yaml"
     params:
@@ -38,6 +40,10 @@ rule download_media:
         "results/benchmarks/download_media/{dataset}/{shard}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("download_media", "mem_mb"),
+        runtime=need("download_media", "runtime"),
+        disk_mb=need("download_media", "disk_mb"),
     params:
         dataset=settings("datasets", "dataset"),
         data_dir=CONFIG.data_dir,
@@ -62,6 +68,10 @@ rule check_media:
         "results/benchmarks/check_media/{dataset}/{shard}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("check_media", "mem_mb"),
+        runtime=need("check_media", "runtime"),
+        disk_mb=need("check_media", "disk_mb"),
     params:
         config=CONFIG["check"],
         data_dir=CONFIG.data_dir,
@@ -83,6 +93,10 @@ rule find_duplicates:
         "results/benchmarks/find_duplicates/{dataset}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("find_duplicates", "mem_mb"),
+        runtime=need("find_duplicates", "runtime"),
+        disk_mb=need("find_duplicates", "disk_mb"),
     params:
         config=CONFIG["duplicates"],
         code=stage_code("find_duplicates"),
@@ -100,8 +114,14 @@ rule write_check_page:
         page="results/{dataset}/check.html",
     log:
         "results/logs/write_check_page/{dataset}.log",
+    benchmark:
+        "results/benchmarks/write_check_page/{dataset}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("write_check_page", "mem_mb"),
+        runtime=need("write_check_page", "runtime"),
+        disk_mb=need("write_check_page", "disk_mb"),
     params:
         code=stage_code("write_check_page"),
     script:
@@ -119,6 +139,8 @@ rule collect_recordings:
         failures="results/{dataset}/failures.tsv",
     log:
         "results/logs/collect_recordings/{dataset}.log",
+    benchmark:
+        "results/benchmarks/collect_recordings/{dataset}.tsv"
     conda:
         "../envs/foley.yaml"
     params:
@@ -138,6 +160,8 @@ rule split_dataset:
         leakage="results/{dataset}/leakage.tsv",
     log:
         "results/logs/split_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/split_dataset/{dataset}.tsv"
     conda:
         "../envs/foley.yaml"
     params:

@@ -31,7 +31,10 @@ LENT = {
     if entry["trained_as"]
 }
 """Experiments that train no model, and whose model they take."""
-GPU = 1 if CONFIG.device == "cuda" else 0
+ASKS_FOR_GPU = (
+    CONFIG.device == "cuda" if CONFIG.ask_for_gpu is None else CONFIG.ask_for_gpu
+)
+GPU = 1 if ASKS_FOR_GPU else 0
 WANTED = sorted(
     {name for entry in CONFIG.experiments.values() for name in entry["visual"]}
 )
@@ -74,6 +77,27 @@ def _digest(*entries):
     if SOURCES.n_read > n_read:
         keep_sources(SOURCES, ".snakemake/foley-sources.json")
     return digest
+
+
+def train_gpus(wildcards):
+    """GPUs that an experiment's training asks for: one for each of its processes."""
+    processes = CONFIG.experiments[wildcards.experiment]["training"]["processes"]
+    return GPU * processes
+
+
+def train_threads(wildcards):
+    """Threads of an experiment's training, all its processes together."""
+    processes = CONFIG.experiments[wildcards.experiment]["training"]["processes"]
+    return CONFIG.threads_per_job * processes
+
+
+def need(rule_name, what):
+    """Function of the attempt: what a rule's jobs need of a machine; as much again at each retry."""
+
+    def of(wildcards, attempt):
+        return CONFIG.derived.needs[rule_name][what] * attempt
+
+    return of
 
 
 def stage_code(rule_name, *modules):

@@ -18,6 +18,10 @@ rule extract_audio_features:
         "results/benchmarks/extract_audio_features/{dataset}/{representation}/{shard}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("extract_audio_features", "mem_mb"),
+        runtime=need("extract_audio_features", "runtime"),
+        disk_mb=need("extract_audio_features", "disk_mb"),
     params:
         config=settings("representations", "representation"),
         code=representation_code("extract_audio_features"),
@@ -37,6 +41,10 @@ rule extract_mixed_features:
         "results/benchmarks/extract_mixed_features/{dataset}/{mixture}/{representation}/{shard}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("extract_mixed_features", "mem_mb"),
+        runtime=need("extract_mixed_features", "runtime"),
+        disk_mb=need("extract_mixed_features", "disk_mb"),
     params:
         config=settings("representations", "representation"),
         code=representation_code("extract_mixed_features"),
@@ -52,6 +60,8 @@ rule collect_features:
         index="results/{dataset}/features/{feature}.h5",
     log:
         "results/logs/collect_features/{dataset}/{feature}.log",
+    benchmark:
+        "results/benchmarks/collect_features/{dataset}/{feature}.tsv"
     priority: 4
     conda:
         "../envs/foley.yaml"

@@ -24,6 +24,9 @@ rule compute_flow:
     threads: CONFIG.threads_per_job
     resources:
         gpu=GPU,
+        mem_mb=need("compute_flow", "mem_mb"),
+        runtime=need("compute_flow", "runtime"),
+        disk_mb=need("compute_flow", "disk_mb"),
     params:
         config=settings("flows", "flow"),
         data_dir=CONFIG.data_dir,
@@ -50,6 +53,9 @@ rule extract_flow_features:
     threads: CONFIG.threads_per_job
     resources:
         gpu=GPU,
+        mem_mb=need("extract_flow_features", "mem_mb"),
+        runtime=need("extract_flow_features", "runtime"),
+        disk_mb=need("extract_flow_features", "disk_mb"),
     params:
         config=settings("backbones", "backbone"),
         n_threads=CONFIG.threads_per_job,

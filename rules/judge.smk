@@ -1,7 +1,8 @@
 """Judge: one folder of number files a run, one table of all of them, then tables, figures, report.
 
 Reads   results/{dataset}/experiments/{experiment}/seed{seed}/{sound,judgements}.h5, clips
-Writes  .../metrics/ (a number file a metric), results/{dataset}/metrics.tsv, results/{tables,figures}, report.html
+Writes  .../metrics/ (a number file a metric), results/{dataset}/metrics.tsv, results/{tables,figures}, report.html,
+        ro-crate-metadata.json
 """
 
 
@@ -41,6 +42,8 @@ rule collect_metrics:
         table=f"results/{DATASET}/metrics.tsv",
     log:
         "results/logs/collect_metrics.log",
+    benchmark:
+        "results/benchmarks/collect_metrics/all.tsv"
     conda:
         "../envs/foley.yaml"
     params:
@@ -55,9 +58,17 @@ rule tabulate:
         metrics=f"results/{DATASET}/metrics.tsv",
         facts=run_files("model.json"),
     output:
-        tables=directory("results/tables"),
+        tables=report(
+            directory("results/tables"),
+            patterns=["{table}.html"],
+            caption="report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         "results/logs/tabulate.log",
+    benchmark:
+        "results/benchmarks/tabulate/all.tsv"
     conda:
         "../envs/foley.yaml"
     params:
@@ -80,11 +91,22 @@ rule plot_figure:
         events=f"results/{DATASET}/events.tsv",
         features=figure_features,
     output:
-        figure="results/figures/{figure}.png",
+        figure=report(
+            "results/figures/{figure}.png",
+            caption="report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "results/logs/plot_figure/{figure}.log",
+    benchmark:
+        "results/benchmarks/plot_figure/{figure}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("plot_figure", "mem_mb"),
+        runtime=need("plot_figure", "runtime"),
+        disk_mb=need("plot_figure", "disk_mb"),
     params:
         data_dir=CONFIG.data_dir,
         dataset=DATASET,
@@ -105,9 +127,13 @@ rule write_report:
         facts=run_files("model.json"),
         failures=f"results/{DATASET}/failures.tsv",
     output:
-        report="results/report.html",
+        report=report(
+            "results/report.html", caption="report/page.rst", category="Whole page"
+        ),
     log:
         "results/logs/write_report.log",
+    benchmark:
+        "results/benchmarks/write_report/all.tsv"
     conda:
         "../envs/foley.yaml"
     params:
@@ -115,3 +141,33 @@ rule write_report:
         code=stage_code("write_report"),
     script:
         "../workflow_scripts/write_report.py"
+
+
+rule write_crate:
+    """Say where every table came from: commit, configuration, data, seeds, versions, machine."""
+    input:
+        tables="results/tables",
+        figures=figure_files(),
+        facts=run_files("model.json"),
+        models=run_files("model.safetensors"),
+        data=expand(
+            f"results/{DATASET}/{{name}}.tsv",
+            name=["sources", "recordings", "failures", "splits", "clips", "metrics"],
+        ),
+    output:
+        crate=report(
+            "results/ro-crate-metadata.json",
+            caption="report/crate.rst",
+            category="Provenance",
+        ),
+    log:
+        "results/logs/write_crate.log",
+    benchmark:
+        "results/benchmarks/write_crate/all.tsv"
+    conda:
+        "../envs/foley.yaml"
+    params:
+        config={key: CONFIG[key] for key in CONFIG if key != "derived"},
+        code=stage_code("write_crate"),
+    script:
+        "../workflow_scripts/write_crate.py"

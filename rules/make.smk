@@ -28,6 +28,9 @@ rule synthesize_audio:
     threads: CONFIG.threads_per_job
     resources:
         gpu=GPU,
+        mem_mb=need("synthesize_audio", "mem_mb"),
+        runtime=need("synthesize_audio", "runtime"),
+        disk_mb=need("synthesize_audio", "disk_mb"),
     params:
         config=synthesis_settings,
         representation=experiment_representation,
@@ -49,12 +52,17 @@ rule compute_judgements:
         judgements="results/{dataset}/experiments/{experiment}/seed{seed}/judgements.h5",
     log:
         "results/logs/compute_judgements/{dataset}/{experiment}/{seed}.log",
+    benchmark:
+        "results/benchmarks/compute_judgements/{dataset}/{experiment}/{seed}.tsv"
     priority: 12
     conda:
         "../envs/foley.yaml"
     threads: CONFIG.threads_per_job
     resources:
         gpu=GPU,
+        mem_mb=need("compute_judgements", "mem_mb"),
+        runtime=need("compute_judgements", "runtime"),
+        disk_mb=need("compute_judgements", "disk_mb"),
     params:
         n_threads=CONFIG.threads_per_job,
         device=CONFIG.device,

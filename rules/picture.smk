@@ -22,6 +22,10 @@ rule interpolate_frames:
     priority: 1
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("interpolate_frames", "mem_mb"),
+        runtime=need("interpolate_frames", "runtime"),
+        disk_mb=need("interpolate_frames", "disk_mb"),
     params:
         config=settings("interpolations", "interpolation"),
         size_px=CONFIG.picture.size_px,
@@ -44,6 +48,10 @@ rule make_spacetime_images:
     priority: 2
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("make_spacetime_images", "mem_mb"),
+        runtime=need("make_spacetime_images", "runtime"),
+        disk_mb=need("make_spacetime_images", "disk_mb"),
     params:
         config=CONFIG["spacetime"],
         code=stage_code("make_spacetime_images"),
@@ -67,6 +75,9 @@ rule extract_visual_features:
     threads: CONFIG.threads_per_job
     resources:
         gpu=GPU,
+        mem_mb=need("extract_visual_features", "mem_mb"),
+        runtime=need("extract_visual_features", "runtime"),
+        disk_mb=need("extract_visual_features", "disk_mb"),
     params:
         config=settings("backbones", "backbone"),
         n_threads=CONFIG.threads_per_job,

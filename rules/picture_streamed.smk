@@ -29,6 +29,9 @@ for _interpolation, _features in STREAMED.items():
         threads: CONFIG.threads_per_job
         resources:
             gpu=GPU,
+            mem_mb=need("stream_visual_features", "mem_mb"),
+            runtime=need("stream_visual_features", "runtime"),
+            disk_mb=need("stream_visual_features", "disk_mb"),
         params:
             interpolation=CONFIG.interpolations[_interpolation],
             spacetime=CONFIG["spacetime"],

@@ -19,6 +19,10 @@ rule denoise_audio:
         "results/benchmarks/denoise_audio/{dataset}/{shard}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("denoise_audio", "mem_mb"),
+        runtime=need("denoise_audio", "runtime"),
+        disk_mb=need("denoise_audio", "disk_mb"),
     params:
         config=CONFIG["denoise"],
         sample_rate_hz=CONFIG.clips.sample_rate_hz,
@@ -45,6 +49,10 @@ rule cut_clips:
         "results/benchmarks/cut_clips/{dataset}/{shard}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("cut_clips", "mem_mb"),
+        runtime=need("cut_clips", "runtime"),
+        disk_mb=need("cut_clips", "disk_mb"),
     params:
         config=CONFIG["clips"],
         data_dir=CONFIG.data_dir,
@@ -65,6 +73,8 @@ rule collect_clips:
         events="results/{dataset}/events.tsv",
     log:
         "results/logs/collect_clips/{dataset}.log",
+    benchmark:
+        "results/benchmarks/collect_clips/{dataset}.tsv"
     conda:
         "../envs/foley.yaml"
     params:
@@ -87,6 +97,10 @@ rule mix_sounds:
         "results/benchmarks/mix_sounds/{dataset}/{mixture}/{shard}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("mix_sounds", "mem_mb"),
+        runtime=need("mix_sounds", "runtime"),
+        disk_mb=need("mix_sounds", "disk_mb"),
     params:
         config=settings("mixtures", "mixture"),
         seed=CONFIG.seed,

@@ -20,12 +20,17 @@ rule probe_model:
         metric="results/{dataset}/experiments/{experiment}/seed{seed}/probes/regulariser.json",
     log:
         "results/logs/probe_model/{dataset}/{experiment}/{seed}.log",
+    benchmark:
+        "results/benchmarks/probe_model/{dataset}/{experiment}/{seed}.tsv"
     priority: 13
     conda:
         "../envs/foley.yaml"
     threads: CONFIG.threads_per_job
     resources:
         gpu=GPU,
+        mem_mb=need("probe_model", "mem_mb"),
+        runtime=need("probe_model", "runtime"),
+        disk_mb=need("probe_model", "disk_mb"),
     params:
         config=probe_settings,
         mixtures=probed_mixtures,

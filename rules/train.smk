@@ -14,8 +14,14 @@ rule average_class_spectrograms:
         averages="results/{dataset}/averages/{representation}.h5",
     log:
         "results/logs/average_class_spectrograms/{dataset}/{representation}.log",
+    benchmark:
+        "results/benchmarks/average_class_spectrograms/{dataset}/{representation}.tsv"
     conda:
         "../envs/foley.yaml"
+    resources:
+        mem_mb=need("average_class_spectrograms", "mem_mb"),
+        runtime=need("average_class_spectrograms", "runtime"),
+        disk_mb=need("average_class_spectrograms", "disk_mb"),
     params:
         code=stage_code("average_class_spectrograms"),
     script:
@@ -41,6 +47,9 @@ rule train_sound_classifier:
     threads: CONFIG.threads_per_job
     resources:
         gpu=GPU,
+        mem_mb=need("train_sound_classifier", "mem_mb"),
+        runtime=need("train_sound_classifier", "runtime"),
+        disk_mb=need("train_sound_classifier", "disk_mb"),
     params:
         config=CONFIG["sound_classifier"],
         seed=CONFIG.seed,
@@ -71,6 +80,9 @@ rule train_vocoder:
     threads: CONFIG.threads_per_job
     resources:
         gpu=GPU,
+        mem_mb=need("train_vocoder", "mem_mb"),
+        runtime=need("train_vocoder", "runtime"),
+        disk_mb=need("train_vocoder", "disk_mb"),
     params:
         config=settings("vocoders", "vocoder"),
         representation=vocoder_representation,
@@ -126,9 +138,12 @@ rule train_model:
     priority: 10
     conda:
         "../envs/foley.yaml"
-    threads: CONFIG.threads_per_job
+    threads: train_threads
     resources:
-        gpu=GPU,
+        gpu=train_gpus,
+        mem_mb=need("train_model", "mem_mb"),
+        runtime=need("train_model", "runtime"),
+        disk_mb=need("train_model", "disk_mb"),
     params:
         config=training_settings,
         pipeline=experiment_pipeline,

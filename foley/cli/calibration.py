@@ -8,8 +8,7 @@ work on the machine falsifies little; on a GPU they are seconds of the clock.
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,8 @@ import foley
 from foley import config as configuration
 from foley import registry
 from foley.errors import StoreError
-from foley.features.visual import feature_frames, frames_looked_at
+from foley.features.visual import frames_looked_at
+from foley.needs import Feature, visual_features, wanted_features
 from foley.preprocess.interpolation import target_times
 from foley.provenance import config_digest, environment
 from foley.store.files import read_json, write_json
@@ -158,53 +158,6 @@ def _start_s(code: str) -> float:
         [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True
     )
     return float(done.stdout)
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A visual feature that experiments look at.
-
-    Parameters
-    ----------
-    name, backbone : str
-    source : str
-        Interpolation, or flow where `of_flow`.
-    kind : str
-        ``frames``, ``spacetime`` or ``flow``.
-    n_pictures, n_steps : int
-        Pictures of a clip at the source's rate, and how many of them have a feature.
-    """
-
-    name: str
-    backbone: str
-    source: str
-    kind: str
-    n_pictures: int
-    n_steps: int
-
-    @property
-    def of_flow(self) -> bool:
-        """True where it looks at optical flow."""
-        return self.kind == "flow"
-
-
-def visual_features(config: configuration.Config, names: Iterable[str]) -> list[Feature]:
-    """Tell what visual features are made of, in the order of their names."""
-    features = []
-    for name in names:
-        backbone, source, kind = name.split("/")
-        made = config.flows[source] if kind == "flow" else config.interpolations[source]
-        n_pictures = len(target_times(config.clips.duration_s, made.fps))
-        n_steps = len(feature_frames(n_pictures, config.backbones[backbone]))
-        features.append(Feature(name, backbone, source, kind, n_pictures, n_steps))
-    return features
-
-
-def wanted_features(config: configuration.Config) -> list[Feature]:
-    """Visual features that the experiments look at, each once, sorted by name."""
-    return visual_features(
-        config, sorted({name for entry in config.experiments.values() for name in entry.visual})
-    )
 
 
 def _pictures(config: configuration.Config, folder: Path) -> dict[str, Any]:

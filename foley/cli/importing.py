@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from foley import config as configuration
-from foley.cli.calibration import data_spec, visual_features
+from foley.cli.calibration import data_spec
 from foley.config import Config
 from foley.errors import ConfigError, FoleyError
+from foley.needs import visual_features
 from foley.store.shards import shard_names
 from foley.training.config import ExperimentConfig
 from foley.training.regnet_import import authors_file, import_features, import_mels, import_model

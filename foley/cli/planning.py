@@ -9,6 +9,7 @@ import csv
 import math
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,16 @@ from rich.table import Table
 
 from foley import config as configuration
 from foley import registry
-from foley.cli.calibration import Feature, Speeds, measure_speeds, read_speeds, wanted_features
+from foley.cli.calibration import Speeds, measure_speeds, read_speeds
 from foley.errors import ConfigError
+from foley.needs import (
+    NETWORKS,
+    Feature,
+    clips_of_film,
+    foretell_needs,
+    picture_bytes,
+    wanted_features,
+)
 from foley.store.manifests import Source, read_rows
 from foley.store.shards import shard_names
 from foley.training.config import ExperimentConfig
@@ -26,6 +35,47 @@ from foley.training.config import ExperimentConfig
 _BYTES_FLOAT16, _BYTES_FLOAT32 = 2, 4
 _ORCHESTRATION_S = 0.015
 """Snakemake's own CPU time for a job: planning (4 ms), choosing, starting, noting down."""
+
+
+_STAGES = {
+    "acquire": (
+        *("build_sources", "download_media", "check_media", "find_duplicates", "write_check_page"),
+        *("collect_recordings", "split_dataset"),
+    ),
+    "prepare": ("denoise_audio", "cut_clips", "collect_clips", "mix_sounds"),
+    "picture": (
+        *("interpolate_frames", "make_spacetime_images", "extract_visual_features"),
+        *("stream_visual_features", "compute_flow", "extract_flow_features"),
+    ),
+    "sound": ("extract_audio_features", "extract_mixed_features", "collect_features"),
+    "train": ("average_class_spectrograms", "train_sound_classifier", "train_vocoder", "train_model"),
+    "make": ("synthesize_audio", "compute_judgements", "probe_model"),
+    "judge": ("score_run", "collect_metrics", "tabulate", "plot_figure", "write_report", "write_crate"),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage of the workflow costs.
+
+    Parameters
+    ----------
+    name : str
+    n_jobs : int
+    cpu_hours, gpu_hours : float
+        Of the rules whose seconds are known; on a GPU, hours that it is held.
+    memory_mb : int
+        The most that a job asks for; 0 where all its rules are content with what is asked for any job.
+    complete : bool
+        False where the seconds of a rule are not known.
+    """
+
+    name: str
+    n_jobs: int
+    cpu_hours: float
+    gpu_hours: float
+    memory_mb: int
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -111,6 +161,7 @@ def make_plan(
         "tabulate": 1,
         "plot_figure": len(config.report.figures),
         "write_report": 1,
+        "write_crate": 1,
     }
     audio = config.clips.duration_s * config.clips.sample_rate_hz * _BYTES_FLOAT32
     kept = n_clips * audio
@@ -120,7 +171,7 @@ def make_plan(
     test_clips = n_clips * config.split.test_fraction
     kept += n_runs * test_clips * audio
     at_work = min(cores, config.shards) * n_clips / config.shards
-    temporary = at_work * max((_file_bytes(config, feature) for feature in visual), default=0)
+    temporary = at_work * max((picture_bytes(config, feature) for feature in visual), default=0)
     return Plan(
         n_recordings, n_clips, {key: n for key, n in jobs.items() if n}, round(kept), round(temporary)
     )
@@ -129,19 +180,6 @@ def make_plan(
 def _mixtures(entry: ExperimentConfig) -> list[str]:
     """Mixtures that an experiment learns or probes."""
     return [*entry.probes.mix_in, *([] if entry.mixture is None else [entry.mixture])]
-
-
-def _file_bytes(config: configuration.Config, feature: Feature) -> float:
-    """Bytes of what a clip's feature is made of, where that is stored for a while."""
-    if feature.of_flow:
-        flow = config.flows[feature.source]
-        return (feature.n_pictures - 1) * flow.width_px * flow.height_px * 2
-    if config.picture.stream:
-        return 0
-    n_stored = feature.n_pictures / config.interpolations[feature.source].every
-    if feature.kind == "spacetime":
-        n_stored += feature.n_pictures / config.spacetime.every
-    return n_stored * config.picture.size_px**2 * 3
 
 
 def measured_seconds(benchmarks: Path) -> dict[str, float]:
@@ -232,6 +270,35 @@ def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -
     return {rule: jobs.get(rule, light_s) for rule in plan.n_jobs if not math.isnan(jobs.get(rule, 0.0))}
 
 
+def cost_stages(config: configuration.Config, plan: Plan, seconds: Mapping[str, float]) -> list[Stage]:
+    """Add up what each stage costs.
+
+    Parameters
+    ----------
+    config : Config
+    plan : Plan
+    seconds : mapping of str to float
+        Seconds of a rule's jobs; rules that are left out are not known.
+    """
+    needs = foretell_needs(config)
+    on_gpu = NETWORKS if config.device == "cuda" else ()
+    stages = []
+    for name, rules in _STAGES.items():
+        present = [rule for rule in rules if rule in plan.n_jobs]
+        hours = {rule: plan.n_jobs[rule] * seconds[rule] / 3600 for rule in present if rule in seconds}
+        stages.append(
+            Stage(
+                name=name,
+                n_jobs=sum(plan.n_jobs[rule] for rule in present),
+                cpu_hours=sum(hours[rule] for rule in hours if rule not in on_gpu),
+                gpu_hours=sum(hours[rule] for rule in hours if rule in on_gpu),
+                memory_mb=max((needs[rule]["mem_mb"] for rule in present if rule in needs), default=0),
+                complete=len(hours) == len(present),
+            )
+        )
+    return stages
+
+
 def _share(config: configuration.Config, entry: ExperimentConfig) -> float:
     """Share of the clips that an experiment learns, where it is known how many classes there are."""
     dataset = config.datasets[config.dataset]
@@ -275,9 +342,9 @@ def _clips_per_recording(config: configuration.Config) -> tuple[float, str]:
     if entry.kind != "procedural":
         return 1.0, "assumed: one a recording"
     rendered = registry.load("datasets", entry.kind).Settings.model_validate(entry.settings)
-    length_s = (rendered.min_duration_s + rendered.max_duration_s) / 2
-    n_more = (length_s - config.clips.duration_s) // config.clips.hop_s
-    return max(1.0, 1 + n_more), "from the mean length of recordings"
+    return clips_of_film(config, rendered.min_duration_s, rendered.max_duration_s), (
+        "from the mean length of recordings"
+    )
 
 
 def _size(n_bytes: float) -> str:
@@ -340,6 +407,17 @@ def print_plan(
         source = "earlier run" if rule in measured else "speed" if rule in foretold else "not known"
         table.add_row(rule, str(n_jobs), f"{seconds[rule]:.1f}" if rule in seconds else "", source)
     console.print(table)
+    costs = Table("stage", "jobs", "CPU hours", "GPU hours", "memory of a job", title="stages")
+    for stage in cost_stages(config, plan, seconds):
+        beyond = "" if stage.complete else " + ?"
+        costs.add_row(
+            stage.name,
+            str(stage.n_jobs),
+            f"{stage.cpu_hours:.2f}{beyond}",
+            f"{stage.gpu_hours:.2f}{beyond}" if config.device == "cuda" else "",
+            _size(stage.memory_mb * 1e6) if stage.memory_mb else "",
+        )
+    console.print(costs)
     n_jobs = sum(plan.n_jobs.values())
     console.print(f"recordings {plan.n_recordings}, clips {plan.n_clips} ({basis}), jobs {n_jobs}")
     console.print(f"disk: {_size(plan.kept_bytes)} kept, {_size(plan.temporary_bytes)} for a while at most")

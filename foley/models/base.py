@@ -6,7 +6,7 @@ system for its optimisers and lets it take one step a batch, so that systems wit
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,8 @@ class System(nn.Module, ABC):
     """True for systems that learn from ``Batch.waveform``; they get none when they predict."""
     has_likelihood: bool = False
     """True for systems that say how likely recorded sound is (:meth:`cross_entropy`)."""
+    share_gradients: Callable[[Iterable[nn.Parameter]], None] | None = None
+    """Set where several processes train together; a step calls it before it clips and descends."""
 
     @classmethod
     def learns_waveforms(cls, settings: Mapping[str, Any]) -> bool:
@@ -215,6 +217,8 @@ class System(nn.Module, ABC):
         optimiser.zero_grad(set_to_none=True)
         parts = self.losses(batch, generator)
         parts["total"].backward()  # type: ignore[no-untyped-call]
+        if self.share_gradients is not None:
+            self.share_gradients(self.parameters())
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters(), clip_norm)
         optimiser.step()

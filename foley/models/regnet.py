@@ -422,9 +422,9 @@ class System(BaseSystem):
             fake = _judged(self.discriminator(visual, final.detach()), recorded=False)
             parts["discriminator"] = 0.5 * (real + fake)
             # Its weight in equation 7 is no matter: Adam's steps do not depend on the loss's scale.
-            descend(parts["discriminator"], optimisers["discriminator"], clip_norm)
+            descend(parts["discriminator"], optimisers["discriminator"], clip_norm, self.share_gradients)
         parts |= self._generator_losses(visual, target, final, draft)
-        descend(parts["total"], optimisers["generator"], clip_norm)
+        descend(parts["total"], optimisers["generator"], clip_norm, self.share_gradients)
         return {name: float(value.detach()) for name, value in parts.items()}
 
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:

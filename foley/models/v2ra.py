@@ -273,9 +273,9 @@ class System(BaseSystem):
                 real = self._judged(self.discriminator(sound, seen), recorded=True)
                 fake = self._judged(self.discriminator(made, seen), recorded=False)
                 parts["discriminator"] = real + fake
-                descend(parts["discriminator"], optimisers["discriminator"], clip_norm)
+                descend(parts["discriminator"], optimisers["discriminator"], clip_norm, self.share_gradients)
         parts |= self._generator_losses(seen, sound, generator)
-        descend(parts["total"], optimisers["generator"], clip_norm)
+        descend(parts["total"], optimisers["generator"], clip_norm, self.share_gradients)
         return {name: float(value.detach()) for name, value in parts.items()}
 
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import foley
 from foley.features.audio import RepresentationConfig, resampled, to_magnitude, to_phase, to_sound
+from foley.features.engines.devices import device_for_job
 from foley.models.base import Prediction, System
 from foley.models.vocoders.base import Vocoder
 from foley.provenance import code_digest, file_sha256
@@ -128,6 +129,7 @@ def synthesize(
         the system predicts; of the clip's own, where it predicts none.
     """
     use_threads(n_threads)
+    device = device_for_job(device)
     system, facts = load_system(model_path, facts_path, device)
     inverse = RepresentationConfig(**representation)
     synthesis = SynthesisConfig(**config["synthesis"])

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foley.errors import ConfigError
+from foley.features.engines.devices import device_for_job
 from foley.metrics.base import Item, MetricConfig, Score
 from foley.metrics.statistics import item_weights, mean_score, percentile_interval
 from foley.models.base import Batch
@@ -242,6 +243,7 @@ def probe_model(
         If a clip is missing in one of the files.
     """
     use_threads(n_threads)
+    device = device_for_job(device)
     asked, bootstrap = ProbeConfig(**config), MetricConfig()
     features = Features(rows_path, visual_paths, audio_path, mixed_paths)
     system, facts = _load(model_path, facts_path, device)

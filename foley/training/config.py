@@ -25,6 +25,9 @@ class TrainingConfig(BaseModel):
     shared_start: bool = Field(
         False, description="draw the first weights from the seed alone, not from the experiment's name too"
     )
+    processes: int = Field(
+        1, ge=1, description="processes that share every batch; on cuda as many GPUs of one machine"
+    )
     save_every: int = Field(10, ge=1, description="epochs between two states that a killed run resumes from")
     score_every: int = Field(5, ge=1, description="epochs between two scores for the curve")
 

@@ -22,6 +22,7 @@ from foley.training.checkpoint import build_system, save_weights, spec_as_json
 from foley.training.config import TrainingConfig
 from foley.training.examples import Examples, read_examples
 from foley.training.loop import train
+from foley.training.team import Team, in_processes
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ def train_experiment(
         used on a film without the configuration.
     """
     started = time.monotonic()
-    use_threads(n_threads)
+    training = TrainingConfig(**config["training"])
+    use_threads(n_threads if training.processes == 1 else 1)  # forked processes inherit no threads
     if not registry.load("systems", config["system"]).System.learns_waveforms(config["model"]):
         clips_paths = ()
     examples = read_examples(
@@ -101,7 +103,6 @@ def train_experiment(
     averages = ShardReader(averages_path)
     stacked = np.stack([averages.read(label, "average") for label in examples.classes])
     run_seed = derive_seed(base_seed, experiment, seed)
-    training = TrainingConfig(**config["training"])
     start_seed = derive_seed(base_seed, "start", seed) if training.shared_start else run_seed
     system = build_system(config["system"], config["model"], spec, torch.from_numpy(stacked), start_seed)
     indices = examples.where("train")
@@ -111,7 +112,6 @@ def train_experiment(
     system.study(examples.target[indices], torch.from_numpy(examples.labels[indices]), dice)
     if examples.waveform is not None:
         system.listen(features, examples.waveform[indices])
-    system.to(device)
     with locked(model_path):  # a killed run may have left this very training at work
         digest = _state_digest(config, run_seed, [*visual_paths, *audio_paths, *clips_paths])
         state_dir = Path(model_path).parent / f"state-{digest}"
@@ -120,18 +120,24 @@ def train_experiment(
                 shutil.rmtree(stale)
         curve: list[dict[str, Any]] = []
         if system.trained:
-            curve = train(
-                system,
-                examples,
-                training,
-                seed=run_seed,
-                device=device,
-                state_dir=state_dir,
-                score=lambda trained: class_scores(trained, examples, device),
-            )
-        system.eval()
-        with torch.no_grad():
-            system.conclude(batch for _, batch in examples.batches(indices, _BATCH, device))
+
+            def together(team: Team, own_device: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+                use_threads(n_threads)
+                lines = train(
+                    system.to(own_device),
+                    examples,
+                    training,
+                    seed=run_seed,
+                    device=own_device,
+                    state_dir=state_dir,
+                    score=lambda trained: class_scores(trained, examples, own_device),
+                    team=team,
+                )
+                # As arrays: tensors would be handed over by a process that may have ended by then.
+                return lines, {name: value.cpu().numpy() for name, value in system.state_dict().items()}
+
+            curve, weights = in_processes(training.processes, device, together)
+            system.cpu().load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         save_weights(system, model_path)
         with atomic_path(curve_path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in curve), encoding="utf-8")

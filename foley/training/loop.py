@@ -16,6 +16,7 @@ from foley.seeds import derive_seed
 from foley.training.checkpoint import Stateful, load_state, save_state
 from foley.training.config import TrainingConfig
 from foley.training.examples import Examples
+from foley.training.team import Team
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def train(
     device: str,
     state_dir: Path,
     score: Callable[[System], dict[str, float]],
+    team: Team | None = None,
 ) -> list[dict[str, Any]]:
     """Train a system on the training split.
 
@@ -49,6 +51,8 @@ def train(
         (configuration, code, data).
     score : callable
         Scores the system for the curve; what it says decides nothing.
+    team : Team, optional
+        Processes that take this training's batches in parts; all call this function.
 
     Returns
     -------
@@ -60,8 +64,10 @@ def train(
     FoleyError
         If a loss is not finite.
     """
+    team = team or Team()
     indices = examples.where("train")
     optimisers = system.optimisers(config.lr, config.weight_decay)
+    team.join(system, optimisers)
     state, curve = load_state(state_dir, device)
     if curve:
         system.load_state_dict(state["system"])
@@ -79,8 +85,11 @@ def train(
         order = np.random.default_rng(epoch_seed).permutation(indices)
         system.train()
         sums: dict[str, float] = {}
-        for chosen, batch in examples.batches(order, config.batch_size, device):
-            for name, value in system.step(batch, optimisers, generator, config.clip_norm).items():
+        for start in range(0, len(order), config.batch_size):
+            chosen = order[start : start + config.batch_size]
+            batch = examples.batch(team.part(chosen), device)
+            parts = system.step(batch, optimisers, generator, config.clip_norm)
+            for name, value in team.mean(parts).items():
                 if not math.isfinite(value):
                     raise FoleyError(f"loss {name} is {value} in epoch {epoch + 1}; lower training.lr")
                 sums[name] = sums.get(name, 0.0) + value * len(chosen)
@@ -90,9 +99,9 @@ def train(
             line |= score(system)
         curve.append(line)
         logger.info("%s", json.dumps(line))
-        if (epoch + 1) % config.save_every == 0 or epoch + 1 == config.epochs:
-            parts: dict[str, Stateful] = {"system": system, **optimisers}
-            save_state(state_dir, parts, curve)
+        if team.leads and ((epoch + 1) % config.save_every == 0 or epoch + 1 == config.epochs):
+            stateful: dict[str, Stateful] = {"system": system, **optimisers}
+            save_state(state_dir, stateful, curve)
     return curve
 
 

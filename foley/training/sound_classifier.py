@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foley.errors import ManifestError, StoreError
+from foley.features.engines.devices import device_for_job
 from foley.models.layers.sound_net import SoundNet
 from foley.provenance import file_sha256
 from foley.seeds import derive_seed
@@ -272,7 +273,7 @@ def train_sound_classifier(
     if len(classes) == 1:
         logger.warning("%s is the only class: what is judged to be of it says nothing", classes[0])
     clips = ShardSet(clips_paths)
-    where = torch.device(device)
+    where = torch.device(device_for_job(device))
     with _threads(n_threads):
         spectrograms, rate_hz = _read_spectrograms(train, clips, config)
         targets = torch.tensor([classes.index(row.label) for row in train])
@@ -380,7 +381,7 @@ def judge_sounds(
     """
     network, log_mel, facts = load_sound_classifier(model_path, facts_path)
     sounds = ShardReader(sound_path)
-    where = torch.device(device)
+    where = torch.device(device_for_job(device))
     network.to(where)
     attributes = {
         "classes": facts["classes"],

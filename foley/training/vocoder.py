@@ -18,6 +18,7 @@ import foley
 from foley import registry
 from foley.errors import FoleyError, StoreError
 from foley.features.audio import RepresentationConfig, resampled
+from foley.features.engines.devices import device_for_job
 from foley.features.recipe import recipe
 from foley.models.vocoders.base import Vocoder, build_vocoder
 from foley.models.vocoders.config import VocoderConfig, VocoderTrainingConfig
@@ -117,6 +118,7 @@ def train_vocoder(
     """
     started = time.monotonic()
     use_threads(n_threads)
+    device = device_for_job(device)
     checked = VocoderConfig(**config)
     mel = RepresentationConfig(**representation)
     run_seed = derive_seed(base_seed, "vocoder", vocoder)

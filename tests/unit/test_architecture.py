@@ -12,7 +12,7 @@ LAYERS = [
     {"store", "media"},
     {"models", "features", "preprocess"},
     {"training", "synthesis", "metrics", "report", "datasets"},
-    {"config", "registry", "settings"},
+    {"config", "registry", "needs", "settings"},
     {"cli"},
 ]
 ANYWHERE = {"registry"}

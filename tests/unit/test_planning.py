@@ -7,7 +7,7 @@ import pytest
 from foley import config as configuration
 from foley import registry
 from foley.cli.calibration import Speeds, read_speeds, speeds_digest, step_seconds
-from foley.cli.planning import foretold_seconds, make_plan, measured_seconds, print_plan
+from foley.cli.planning import cost_stages, foretold_seconds, make_plan, measured_seconds, print_plan
 from foley.errors import StoreError
 from foley.store.files import write_json
 from tests.conftest import ROOT
@@ -160,3 +160,23 @@ def test_every_experiment_of_the_default_run_can_take_a_step(name: str) -> None:
     step_s, prediction_s = step_seconds(CONFIG, CONFIG.experiments[name], n_clips=2)
     learns = registry.load("systems", CONFIG.experiments[name].system).System.trained
     assert (step_s > 0) == (prediction_s > 0) == learns
+
+
+def test_stages_add_up_to_the_whole() -> None:
+    plan = make_plan(PAPER, n_recordings=27_800, clips_per_recording=1.0, cores=2)
+    assert sum(plan.n_jobs.values()) < 5_000
+    seconds = foretold_seconds(PAPER, plan, speeds(PAPER))
+    stages = {stage.name: stage for stage in cost_stages(PAPER, plan, seconds)}
+    assert sum(stage.n_jobs for stage in stages.values()) == sum(plan.n_jobs.values())
+    known_s = sum(plan.n_jobs[rule] * seconds[rule] for rule in seconds)
+    hours = sum(stage.cpu_hours + stage.gpu_hours for stage in stages.values())
+    assert hours == pytest.approx(known_s / 3600)
+    assert stages["picture"].gpu_hours > 0
+    assert stages["prepare"].gpu_hours == 0
+    assert stages["train"].memory_mb > 100_000, "all features of all clips are held in memory"
+    assert not stages["train"].complete, "vocoders are not foretold"
+
+
+def test_without_a_gpu_all_hours_are_those_of_processors() -> None:
+    plan = make_plan(CONFIG, n_recordings=N_CLIPS, clips_per_recording=1.0, cores=2)
+    assert all(stage.gpu_hours == 0 for stage in cost_stages(CONFIG, plan, planned(CONFIG)))

@@ -1,7 +1,8 @@
-"""GPUs: one for each job.
+"""GPUs: one for each job, or several small jobs on each.
 
-Shards run side by side, as many as there are GPUs (``--resources gpu=4``), and no job knows of the
-others. Each takes the first GPU whose lock file is free and keeps it as long as it lives.
+Jobs run side by side, as many as ``--resources gpu=4`` says, and none knows of the others. Each takes a
+place on a GPU by a lock file, and keeps it as long as it lives; where there are more jobs than GPUs,
+those with the fewest jobs come first.
 """
 
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 from foley.errors import ConfigError
 from foley.store.files import try_lock
 
+_MOST_PLACES = 16
+
 
 def gpus_there() -> int:
     """Number of GPUs that torch can use."""
@@ -23,7 +26,7 @@ def gpus_there() -> int:
 
 
 def device_for_job(device: str, n_gpus: Callable[[], int] = gpus_there) -> str:
-    """Resolve ``cuda`` to a GPU that no other job of this user works on.
+    """Resolve ``cuda`` to the GPU that the fewest jobs of this user work on.
 
     Parameters
     ----------
@@ -35,7 +38,7 @@ def device_for_job(device: str, n_gpus: Callable[[], int] = gpus_there) -> str:
     Returns
     -------
     str
-        ``cpu`` or ``cuda:<index>``. With more jobs than GPUs, the surplus is spread by process id.
+        ``cpu`` or ``cuda:<index>``. With more jobs than GPUs, they share them evenly.
 
     Raises
     ------
@@ -56,11 +59,15 @@ def device_for_job(device: str, n_gpus: Callable[[], int] = gpus_there) -> str:
 
 @cache
 def _claim(n_gpus: int) -> tuple[int, TextIOWrapper | None]:
-    """Lock a GPU for the life of this process; the open file holds the lock."""
-    for index in range(n_gpus):
-        path = Path(tempfile.gettempdir()) / f"foley-{os.getuid()}-gpu{index}.lock"
-        file = path.open("w")
-        if try_lock(file.fileno()):
-            return index, file
-        file.close()
+    """Lock a place on a GPU for the life of this process; the open file holds the lock.
+
+    All first places are given before any second, so that jobs are spread evenly.
+    """
+    for place in range(_MOST_PLACES):
+        for index in range(n_gpus):
+            path = Path(tempfile.gettempdir()) / f"foley-{os.getuid()}-gpu{index}-{place}.lock"
+            file = path.open("w")
+            if try_lock(file.fileno()):
+                return index, file
+            file.close()
     return os.getpid() % n_gpus, None
