@@ -38,6 +38,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "gan_lms": "foley.features.representations.gan_lms",
         "if_mel": "foley.features.representations.if_mel",
         "cochleagram": "foley.features.representations.cochleagram",
+        "specgan": "foley.features.representations.specgan",
     },
     "systems": {
         "frame_sequence": "foley.models.frame_sequence",
@@ -50,6 +51,9 @@ REGISTRY: dict[str, dict[str, str]] = {
         "retrieval_bound": "foley.models.retrieval_bound",
         "pocan": "foley.models.pocan",
         "v2ra": "foley.models.v2ra",
+        "wavegan": "foley.models.wavegan",
+        "specgan": "foley.models.specgan",
+        "gansynth": "foley.models.gansynth",
     },
     "vocoders": {
         "hifigan": "foley.models.vocoders.hifigan",
