@@ -72,8 +72,6 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     if isinstance(system, gansynth.System):
         system.n_heard.fill_(40)  # while the last resolution is fading in
     given = batch()
-    if isinstance(system, wavegan.StridedCritic | specgan.StridedCritic):
-        raise AssertionError
     system.losses(given, drawn())["total"].backward()
     skipped = {"generator.show.0", "critic.see.0"} if name == "gansynth" else set()
     missing = [
@@ -91,9 +89,6 @@ def test_each_network_descends_its_own_loss_only(name: str) -> None:
     held = [value for optimiser in optimisers.values() for g in optimiser.param_groups for value in g["params"]]
     trained = [value for value in system.parameters() if value.requires_grad]
     assert len({id(value) for value in held}) == len(held) == len(trained)
-    for one in ("generator", "critic", "recogniser"):
-        for optimiser in optimisers.values():
-            optimiser.zero_grad()
     parts = system.step(batch(), optimisers, drawn(), None)
     assert {"critic", "generator", "distance", "penalty", "class"} <= set(parts)
     assert optimisers["recogniser"].param_groups[0]["lr"] == pytest.approx(0.1)
@@ -180,7 +175,7 @@ def test_a_critic_learns_to_tell_recorded_from_made(name: str) -> None:
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
-@pytest.mark.parametrize(("name", "n_steps"), [("specgan", 60), ("gansynth", 120)])
+@pytest.mark.parametrize(("name", "n_steps"), [("specgan", 60), ("gansynth", 90)])
 def test_classes_come_to_sound_as_they_do(name: str, n_steps: int) -> None:
     """Of two classes one is loud and one is soft: so is what is made of them after some training."""
     more = {"smoothing": 0.9, "stable_clips": 100, "transition_clips": 100, "most_channels": 8}
@@ -188,6 +183,8 @@ def test_classes_come_to_sound_as_they_do(name: str, n_steps: int) -> None:
     system = make(name, **settings).train()
     optimisers = system.optimisers(0.003, 0.0)
     generator, given = drawn(4), batch(12)
+    assert given.target is not None
+    system.prepare_targets(given.target.numpy())
 
     def difference() -> float:
         system.eval()
