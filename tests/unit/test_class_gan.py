@@ -200,7 +200,7 @@ def test_classes_come_to_sound_as_they_do() -> None:
     optimisers = system.optimisers(0.003, 0.0)
     generator, given = drawn(4), batch(12)
     assert given.target is not None
-    system.prepare_targets(given.target.numpy())
+    system.study(given.target.numpy(), given.labels, drawn())
 
     def difference() -> float:
         labels = torch.tensor([0] * 8 + [1] * 8)
@@ -246,7 +246,7 @@ def test_specgan_standardises_each_bin_and_clips_at_three_deviations() -> None:
     targets = rng.normal(np.arange(64)[:, None] - 8, 2 + np.arange(64)[:, None] % 3, (40, 64, 32))
     targets[:, 5] = -7.0  # a bin in which nothing ever happens
     targets[0, 20, 3] = 1000
-    system.prepare_targets(targets.astype(np.float32))
+    system.study(targets.astype(np.float32), torch.zeros(40), drawn())
     given = torch.from_numpy(targets).float()
     real = system.real(Batch((), torch.zeros(40), given)).numpy()
     mean, spread = targets.mean(axis=(0, 2)), targets.std(axis=(0, 2))
