@@ -88,7 +88,9 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 def test_each_network_descends_its_own_loss_only(name: str) -> None:
     system = make(name).train()
     optimisers = system.optimisers(0.01, 0.0)
-    held = [value for optimiser in optimisers.values() for g in optimiser.param_groups for value in g["params"]]
+    held = [
+        value for optimiser in optimisers.values() for g in optimiser.param_groups for value in g["params"]
+    ]
     trained = [value for value in system.parameters() if value.requires_grad]
     assert len({id(value) for value in held}) == len(held) == len(trained)
     parts = system.step(batch(), optimisers, drawn(), None)
