@@ -39,6 +39,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "if_mel": "foley.features.representations.if_mel",
         "cochleagram": "foley.features.representations.cochleagram",
         "waveform": "foley.features.representations.waveform",
+        "specgan": "foley.features.representations.specgan",
     },
     "systems": {
         "frame_sequence": "foley.models.frame_sequence",
@@ -52,6 +53,9 @@ REGISTRY: dict[str, dict[str, str]] = {
         "pocan": "foley.models.pocan",
         "v2ra": "foley.models.v2ra",
         "visual2sound": "foley.models.visual2sound",
+        "wavegan": "foley.models.wavegan",
+        "specgan": "foley.models.specgan",
+        "gansynth": "foley.models.gansynth",
     },
     "vocoders": {
         "hifigan": "foley.models.vocoders.hifigan",
