@@ -1,4 +1,4 @@
-"""WaveGAN, SpecGAN and GANSynth as systems: what reaches them, that they learn, and that a kill costs nothing."""
+"""WaveGAN, SpecGAN and GANSynth as systems: what reaches them, that they learn, that a kill costs nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
