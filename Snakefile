@@ -36,6 +36,7 @@ localrules:
     collect_clips,
     collect_features,
     collect_metrics,
+    reuse_model,
     tabulate,
     write_report,
     write_crate,

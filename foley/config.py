@@ -7,6 +7,7 @@ block reruns only what that block configures.
 import re
 from collections.abc import Mapping
 from copy import deepcopy
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,6 +107,8 @@ class Config(_Block):
     """Networks from spectrograms to sound; trained only where an experiment asks for them."""
     sound_classifier: SoundClassifierConfig
     experiments: dict[str, ExperimentConfig]
+    only: tuple[str, ...] = ()
+    """Patterns of names (``regnet_*``): other experiments, and rows of tables with them, are left out."""
     metrics: dict[str, dict[str, Any]]
     report: ReportConfig
 
@@ -370,6 +373,25 @@ def _without_removed(values: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _only(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out experiments that no pattern of ``only`` fits, and the rows of tables that name them."""
+    kept = dict(values)
+    patterns, experiments = values.get("only") or (), values.get("experiments")
+    if not patterns or isinstance(patterns, str) or not isinstance(experiments, Mapping):
+        return kept  # what is wrong with it is said where all of it is checked
+    for pattern in patterns:
+        if not any(fnmatchcase(name, str(pattern)) for name in experiments):
+            raise ConfigError(f"only: no experiment is called {pattern!r}; patterns hold * and ?")
+    chosen = {name for name in experiments if any(fnmatchcase(name, str(one)) for one in patterns)}
+    kept["experiments"] = {name: entry for name, entry in experiments.items() if name in chosen}
+    report = dict(values.get("report") or {})
+    report["rows"] = {
+        table: {row: name for row, name in rows.items() if name in chosen}
+        for table, rows in (report.get("rows") or {}).items()
+    }
+    return kept | {"report": report}
+
+
 def parse(values: Mapping[str, Any]) -> Config:
     """Check a configuration and fill in every default.
 
@@ -386,6 +408,7 @@ def parse(values: Mapping[str, Any]) -> Config:
     resolved = _without_removed(values)
     if isinstance(resolved.get("experiments"), Mapping):
         resolved["experiments"] = _inherited(resolved["experiments"])
+    resolved = _only(resolved)
     try:
         return Config.model_validate(resolved)
     except ValidationError as error:

@@ -137,3 +137,20 @@ def test_flow_of_a_single_picture_is_refused() -> None:
     values = configuration.merge(values, {"flows": {"dis": {"fps": 0.4}}})
     with pytest.raises(ConfigError, match=r"fewer than two pictures; raise flows\.dis\.fps"):
         configuration.parse(values)
+
+
+def test_only_some_experiments_may_be_wanted() -> None:
+    values = configuration.merge(VALUES, {"only": ["frame_*", "recorded"]})
+    wanted = configuration.parse(values)
+    assert set(wanted.experiments) == {
+        "recorded",
+        *(name for name in configuration.parse(VALUES).experiments if name.startswith("frame_")),
+    }
+    assert wanted.report.rows["autofoley_table5"] == {"Frame Sequence Network": "frame_sequence"}
+    assert not wanted.report.rows["regnet_table8"]
+
+
+def test_a_pattern_that_fits_nothing_is_named() -> None:
+    values = configuration.merge(VALUES, {"only": ["frame_*", "recodred"]})
+    with pytest.raises(ConfigError, match="only: no experiment is called 'recodred'"):
+        configuration.parse(values)
