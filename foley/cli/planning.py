@@ -48,7 +48,10 @@ _STAGES = {
         *("stream_visual_features", "compute_flow", "extract_flow_features"),
     ),
     "sound": ("extract_audio_features", "extract_mixed_features", "collect_features"),
-    "train": ("average_class_spectrograms", "train_sound_classifier", "train_vocoder", "train_model"),
+    "train": (
+        *("average_class_spectrograms", "train_sound_classifier", "train_vocoder"),
+        *("train_model", "reuse_model"),
+    ),
     "make": ("synthesize_audio", "compute_judgements", "probe_model"),
     "judge": ("score_run", "collect_metrics", "tabulate", "plot_figure", "write_report", "write_crate"),
 }
