@@ -181,7 +181,11 @@ class System(nn.Module, ABC):
         """
 
     def optimisers(self, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:
-        """Make the optimisers; Adam on everything by default."""
+        """Make the optimisers; Adam on everything by default.
+
+        A parameter group may name an ``lr_share``: the training loop sets its rate to that share of the
+        configured one.
+        """
         parameters = [p for p in self.parameters() if p.requires_grad]
         return {"adam": torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)}
 
@@ -223,6 +227,17 @@ class System(nn.Module, ABC):
             nn.utils.clip_grad_norm_(self.parameters(), clip_norm)
         optimiser.step()
         return {name: float(value.detach()) for name, value in parts.items()}
+
+    def finish(self, batches: Iterable[Batch], generator: torch.Generator) -> None:
+        """Look at the training clips once more when training is over; by default not at all.
+
+        Parameters
+        ----------
+        batches : iterable of Batch
+            The training clips, drawn anew in an order of their own.
+        generator : torch.Generator
+            The only source of randomness.
+        """
 
     @abstractmethod
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:

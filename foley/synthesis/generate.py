@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import foley
 from foley.features.audio import RepresentationConfig, resampled, to_magnitude, to_phase, to_sound
 from foley.features.engines.devices import device_for_job
 from foley.models.base import Prediction, System
+from foley.models.base import Prediction
+from foley.features.audio import RepresentationConfig, resampled, to_magnitude
+from foley.models.base import Batch, Prediction
 from foley.models.vocoders.base import Vocoder
 from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
@@ -21,6 +25,7 @@ from foley.store.manifests import Clip
 from foley.store.shards import ShardReader, ShardWriter
 from foley.synthesis.config import SynthesisConfig
 from foley.synthesis.finishing import finish, open_references
+from foley.synthesis.config import ShiftConfig, SynthesisConfig
 from foley.synthesis.griffin_lim import griffin_lim
 from foley.synthesis.vocoding import load_vocoder, vocode
 from foley.training.checkpoint import load_system
@@ -127,6 +132,13 @@ def synthesize(
         Systems that neither predict a class nor have a likelihood have test clips only. The waveform is
         de-noised and its peaks matched where ``synthesis`` asks for it, with references of the class that
         the system predicts; of the clip's own, where it predicts none.
+        one, ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``, ``sample_rate_hz``.
+        Systems that predict no class have test clips only. The waveform is de-noised and its peaks
+        matched where ``synthesis`` asks for it, with references of the class that the system predicts;
+        of the clip's own, where it predicts none.
+        one, ``spectrogram (n_bins, n_frames)``; where the configuration asks for it, ``shifted
+        (n_samples,)``, the sound of a picture that comes later, and attribute ``shifted_by_s``; attributes ``label``, ``split``, ``sample_rate_hz``.
+        Systems that predict no class have test clips only.
     """
     use_threads(n_threads)
     device = device_for_job(device)
@@ -166,18 +178,48 @@ def synthesize(
     }
     if system.classifies:
         attributes["classes"] = list(system.spec.classes)
+    rate_hz = _rate_hz(clips_paths)
+    shift = synthesis.shift
+
+    def vocoded_of(
+        made: Prediction | None, chosen: NDArray[np.int64], tested: list[int]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Sounds of the test clips of a batch, by position; none where no vocoder makes them."""
+        if vocoder is None or made is None or made.spectrogram is None or not tested:
+            return {}
+        # All at once, also what an earlier run finished: what one draws depends on the others.
+        shown = made.spectrogram[tested].cpu().numpy()
+        drawn = derive_seed(base_seed, "vocode", examples.rows[chosen[tested[0]]].clip_id, seed)
+        return dict(zip(tested, vocode(vocoder, shown, inverse, drawn), strict=True))
+
+    def sound_of(
+        made: Prediction, position: int, clip_id: str, vocoded: Mapping[int, NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Sound of one clip at the clips' rate."""
+        if made.waveform is not None:
+            return made.waveform[position].cpu().numpy().astype(np.float32)
+        sound = vocoded.get(position)
+        if sound is None:
+            if made.spectrogram is None:
+                raise ValueError("a system makes a spectrogram or a waveform")
+            phase = numpy_generator(base_seed, "phase", clip_id, seed)
+            spectrogram = made.spectrogram[position].cpu().numpy().astype(np.float32)
+            sound = to_waveform(spectrogram, inverse, synthesis, phase)
+        return resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
+
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         everything = np.arange(len(examples.rows))
         asked = everything if system.classifies else examples.where("test")
         for chosen, batch in examples.batches(asked, _BATCH, device):
+            twin = torch.Generator(device)
+            twin.set_state(generator.get_state())
             prediction = system.predict(batch, generator)
             tested = [place for place, index in enumerate(chosen) if examples.rows[index].split == "test"]
-            sounds = {}
-            if vocoder is not None and prediction.spectrogram is not None and tested:
-                # All at once, also what an earlier run finished: what one draws depends on the others.
-                shown = prediction.spectrogram[tested].cpu().numpy()
-                drawn = derive_seed(base_seed, "vocode", examples.rows[chosen[tested[0]]].clip_id, seed)
-                sounds = dict(zip(tested, vocode(vocoder, shown, inverse, drawn), strict=True))
+            later = None
+            if shift is not None and any(_moves(shift, examples.rows[chosen[place]]) for place in tested):
+                # With equal random numbers the time of the picture is all that differs.
+                later = system.predict(shifted(batch, system.spec.visual_hz, shift.by_s), twin)
+            vocoded, vocoded_later = (vocoded_of(made, chosen, tested) for made in (prediction, later))
             for position, index in enumerate(chosen):
                 row = examples.rows[index]
                 if shard.done(row.clip_id):
@@ -235,6 +277,37 @@ def cross_entropies(
 
 def _facts(row: Clip, rate_hz: int) -> dict[str, Any]:
     return {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
+                facts_of_clip = {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
+                if "spectrogram" in arrays and "waveform" not in arrays:
+                    arrays["waveform"] = sound_of(prediction, position, row.clip_id, vocoded)
+                if later is not None and shift is not None and row.split == "test" and _moves(shift, row):
+                    arrays["shifted"] = sound_of(later, position, row.clip_id, vocoded_later)
+                    facts_of_clip["shifted_by_s"] = shift.by_s
+                shard.write(row.clip_id, arrays, facts_of_clip)
+    logger.info("%s: %d clips", sound_path, len(asked))
+
+
+def shifted(batch: Batch, visual_hz: Sequence[float], by_s: float) -> Batch:
+    """The same clips with a picture that comes later: its first step is held, its end is lost.
+
+    Parameters
+    ----------
+    batch : Batch
+    visual_hz : sequence of float
+        Steps per second of each visual feature.
+    by_s : float
+        How much later, in seconds; rounded to whole steps.
+    """
+    moved = []
+    for values, steps_per_s in zip(batch.visual, visual_hz, strict=True):
+        n = min(round(by_s * steps_per_s), values.shape[1] - 1)
+        moved.append(torch.cat([values[:, :1].expand(-1, n, -1), values[:, : values.shape[1] - n]], dim=1))
+    return replace(batch, visual=tuple(moved))
+
+
+def _moves(shift: ShiftConfig, row: Clip) -> bool:
+    """Whether a second sound is made of this clip."""
+    return not shift.labels or row.label in shift.labels
 
 
 def _rate_hz(clips_paths: Sequence[str]) -> int:
