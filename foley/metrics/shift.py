@@ -117,7 +117,9 @@ def envelope_response(item: Item, config: Config) -> float:
     In [-2, 2]; a curve that does not vary has no correlation, which counts as 0.
     """
     rate = item.sample_rate_hz
-    first, second = (rms_curve(one, rate, config.window_s, config.hop_s) for one in (item.generated, item.shifted))
+    first, second = (
+        rms_curve(one, rate, config.window_s, config.hop_s) for one in (item.generated, item.shifted)
+    )
     n = round(item.shifted_by_s / config.hop_s)
     size = min(len(first), len(second))
     return _correlation(second[n:size], first[: size - n]) - _correlation(second[n:size], first[n:size])

@@ -9,6 +9,7 @@ its own time resolution to the output of its first convolution, the same at all 
 the encoder has a bias, so that guidance of zeros adds exactly nothing.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -135,7 +136,8 @@ class DiscriminatorBlock(nn.Module):
             passed = self.shortcut(passed)
         if self.halves and not self.first:
             passed = functional.avg_pool2d(passed, 2)
-        return hidden + passed
+        seen_through: Tensor = hidden + passed
+        return seen_through
 
 
 class GuidanceEncoder(nn.Module):
@@ -231,7 +233,7 @@ class Generator(nn.Module):
         self.first = spectral(nn.Linear(z_chunk, widths[0] * BOTTOM**2), eps)
         self.blocks = nn.ModuleList(
             GeneratorBlock(before, after, n_shared + z_chunk, eps)
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in itertools.pairwise(widths)
         )
         self.attending = [BOTTOM * 2 ** (number + 1) == attention for number in range(n_blocks)]
         self.attentions = nn.ModuleList(
@@ -256,7 +258,7 @@ class Generator(nn.Module):
         -------
         Tensor, (batch, n_colours, resolution, resolution)
         """
-        first, *others = latent.split(self.z_chunk, dim=1)
+        first, *others = torch.split(latent, self.z_chunk, dim=1)
         embedded = self.shared(labels)
         maps: list[Tensor] | list[None] = [None] * len(self.blocks)
         if action is not None:
@@ -302,11 +304,9 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList()
         self.attentions = nn.ModuleList()
         size = resolution
-        for number, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        for number, (before, after) in enumerate(itertools.pairwise(widths)):
             halves = number < n_halved
-            self.blocks.append(
-                DiscriminatorBlock(before, after, first=number == 0, halves=halves, eps=eps)
-            )
+            self.blocks.append(DiscriminatorBlock(before, after, first=number == 0, halves=halves, eps=eps))
             size = size // 2 if halves else size
             self.attentions.append(
                 SelfAttention(after, eps) if halves and size == attention else nn.Identity()

@@ -16,7 +16,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -67,7 +67,9 @@ class Config(BaseModel):
     recognition_lr_share: float = Field(5.0, gt=0, description="of training.lr: 0.001 of 0.0002")
     # The GAN.
     generator_lr_share: float = Field(0.25, gt=0, description="of training.lr: 0.00005 of 0.0002")
-    discriminator_steps: int = Field(2, ge=1, description="steps for one of the generator; they share a batch")
+    discriminator_steps: int = Field(
+        2, ge=1, description="steps for one of the generator; they share a batch"
+    )
     micro_batch: int | None = Field(
         None, ge=1, description="clips at once; gradients of a step's micro-batches are added up"
     )
@@ -125,8 +127,8 @@ class System(BaseSystem):
         if spec.n_samples < config.action_n_fft or spec.n_visual_steps[0] < 3:
             raise ConfigError(
                 f"an action spectrogram needs three pictures and {config.action_n_fft} samples a clip; there "
-                f"are {spec.n_visual_steps[0]} and {spec.n_samples}. Lower model.action_n_fft, or take longer "
-                "clips"
+                f"are {spec.n_visual_steps[0]} and {spec.n_samples}. Lower model.action_n_fft, or take "
+                "longer clips"
             )
         looking = config.model_dump(include={"n_hidden", "keep_features", "keep_hidden", "standardise"})
         nothing = self.averages
@@ -136,7 +138,7 @@ class System(BaseSystem):
             )
             for n in (config.n_relations, 2)
         )
-        shape = {
+        shape: dict[str, Any] = {
             "resolution": config.resolution,
             "ch": config.ch,
             "attention": config.attention,
@@ -217,10 +219,9 @@ class System(BaseSystem):
         """
         pairs = torch.stack([frames[:, :-1], frames[:, 1:]], dim=2)
         with _evaluating(self.pairs):
-            scores = self.pairs(pairs.flatten(0, 1)).unflatten(0, pairs.shape[:2])
-        chosen = labels[:, None, None].expand(-1, scores.shape[1], 1)
-        curve: Tensor = scores.softmax(dim=2).gather(2, chosen)[:, :, 0]
-        return curve
+            scores: Tensor = self.pairs(pairs.flatten(0, 1))
+        chosen = labels.repeat_interleave(pairs.shape[1])[:, None]
+        return scores.softmax(dim=1).gather(1, chosen).view(pairs.shape[:2])
 
     def action(self, batch: Batch, labels: Tensor) -> Tensor | None:
         """Action spectrograms (batch, 3, resolution, resolution); ``None`` where nothing is guided."""
@@ -244,7 +245,8 @@ class System(BaseSystem):
     def pictures(self, target: Tensor) -> Tensor:
         """Targets (batch, n_channels * n_bins, n_frames) as (batch, n_channels, resolution, resolution)."""
         low, high = self.config.target_range
-        channels = (2 * (target - low) / (high - low) - 1).unflatten(1, (self.config.n_channels, -1))
+        scaled = 2 * (target - low) / (high - low) - 1
+        channels = scaled.reshape(len(target), self.config.n_channels, -1, target.shape[2])
         size = self.config.resolution
         if channels.shape[2:] == (size, size):
             return channels
@@ -307,7 +309,12 @@ class System(BaseSystem):
         for share in shares:
             latent = draw_latent(len(share), self.generator.n_latent, generator)
             judged += self._discriminator_step(
-                real[share], labels[share], _rows(action, share), latent, optimisers["discriminator"], clip_norm
+                real[share],
+                labels[share],
+                _rows(action, share),
+                latent,
+                optimisers["discriminator"],
+                clip_norm,
             )
         share = shares[-1]
         latent = draw_latent(len(share), self.generator.n_latent, generator)
@@ -389,7 +396,7 @@ class System(BaseSystem):
         optimiser.zero_grad(set_to_none=True)
         device = self.n_steps.device
         total = 0.0
-        for number, rows in enumerate(torch.arange(n, device=device).split(self.config.micro_batch or n)):
+        for number, rows in enumerate(_dealt(n, self.config.micro_batch or n, device)):
             with ExitStack() as stack:
                 if number:
                     stack.enter_context(without_power_iteration(self.generator, self.discriminator))
@@ -411,12 +418,10 @@ class System(BaseSystem):
         """Move the average towards the generator; buffers are copied."""
         n_gan_steps = int(self.n_steps) - self.config.recognition_steps
         old = self.config.averaging if n_gan_steps > self.config.average_after else 0.0
-        pairs = zip(self.averaged.parameters(), self.generator.parameters(), strict=True)
-        for mine, theirs in pairs:
+        for mine, theirs in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
             mine.lerp_(theirs, 1 - old)
-        buffers = zip(self.averaged.buffers(), self.generator.buffers(), strict=True)
-        for mine, theirs in buffers:
-            mine.copy_(theirs)
+        for kept, moved in zip(self.averaged.buffers(), self.generator.buffers(), strict=True):
+            kept.copy_(moved)
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Batch], generator: torch.Generator) -> None:
@@ -448,6 +453,11 @@ class System(BaseSystem):
 
 def _rows(values: Tensor | None, rows: Tensor) -> Tensor | None:
     return None if values is None else values[rows]
+
+
+def _dealt(n: int, size: int, device: torch.device) -> list[Tensor]:
+    """Numbers 0 to n - 1 in micro-batches."""
+    return [torch.arange(start, min(start + size, n), device=device) for start in range(0, n, size)]
 
 
 def _finish(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:

@@ -137,7 +137,8 @@ def synthesize(
         matched where ``synthesis`` asks for it, with references of the class that the system predicts;
         of the clip's own, where it predicts none.
         one, ``spectrogram (n_bins, n_frames)``; where the configuration asks for it, ``shifted
-        (n_samples,)``, the sound of a picture that comes later, and attribute ``shifted_by_s``; attributes ``label``, ``split``, ``sample_rate_hz``.
+        (n_samples,)``, the sound of a picture that comes later, and the attribute ``shifted_by_s``;
+        attributes ``label``, ``split``, ``sample_rate_hz``.
         Systems that predict no class have test clips only.
     """
     use_threads(n_threads)
@@ -278,6 +279,11 @@ def cross_entropies(
 def _facts(row: Clip, rate_hz: int) -> dict[str, Any]:
     return {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
                 facts_of_clip = {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
+                facts_of_clip: dict[str, Any] = {
+                    "label": row.label,
+                    "split": row.split,
+                    "sample_rate_hz": rate_hz,
+                }
                 if "spectrogram" in arrays and "waveform" not in arrays:
                     arrays["waveform"] = sound_of(prediction, position, row.clip_id, vocoded)
                 if later is not None and shift is not None and row.split == "test" and _moves(shift, row):

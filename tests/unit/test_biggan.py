@@ -27,9 +27,7 @@ def n_parameters(network: torch.nn.Module) -> int:
 
 def small(resolution: int = 32, **more) -> tuple[Generator, Discriminator]:
     torch.manual_seed(0)
-    generator = Generator(
-        3, resolution=resolution, z_chunk=4, n_shared=6, n_guided=4, **(TINY | more)
-    )
+    generator = Generator(3, resolution=resolution, z_chunk=4, n_shared=6, n_guided=4, **(TINY | more))
     return generator, Discriminator(3, resolution=resolution, **(TINY | more))
 
 
@@ -229,7 +227,8 @@ def test_the_action_spectrogram_of_a_clip_is_512_by_512_by_3():
     samples[:, 66_000:] = 1.0
     levels = action_spectrogram(samples, n_fft=1024, hop_length=256, resolution=512)
     assert levels.shape == (1, 3, 512, 512)
-    assert torch.equal(levels[:, 0], levels[:, 1]) and torch.equal(levels[:, 0], levels[:, 2])
+    assert torch.equal(levels[:, 0], levels[:, 1])
+    assert torch.equal(levels[:, 0], levels[:, 2])
     assert (levels[0, 0, :, :250] == -1).all()  # nothing happens yet
     torch.testing.assert_close(levels[0, 0, 0, 260:], torch.ones(252))  # a constant of 1
     assert levels[0, 0, 400, 254:258].max() > levels[0, 0, 400, 300:].max() + 0.2  # the jump

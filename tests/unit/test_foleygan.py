@@ -173,7 +173,9 @@ def test_a_forced_class_is_made():
         )
     assert torch.equal(found.probabilities, other.probabilities)
     assert torch.equal(found.spectrogram, same.spectrogram)
-    assert all(not torch.equal(one, two) for one, two in zip(found.spectrogram, other.spectrogram, strict=True))
+    assert all(
+        not torch.equal(one, two) for one, two in zip(found.spectrogram, other.spectrogram, strict=True)
+    )
 
 
 def measured(system: System) -> System:
@@ -272,7 +274,8 @@ def test_targets_of_another_size_and_range_are_learned_too():
     torch.testing.assert_close(pictures.mean(), 2 * target.mean() - 1)
     back = system.targets(pictures)
     assert back.shape == target.shape
-    assert back.min() >= 0 and back.max() <= 1
+    assert back.min() >= 0
+    assert back.max() <= 1
     with pytest.raises(ConfigError, match="n_channels"):
         make(n_channels=3)
     with pytest.raises(ValidationError, match="rise"):

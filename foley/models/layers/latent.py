@@ -4,9 +4,7 @@ import torch
 from torch import Tensor
 
 
-def draw_latent(
-    n: int, dim: int, generator: torch.Generator, *, truncation: float | None = None
-) -> Tensor:
+def draw_latent(n: int, dim: int, generator: torch.Generator, *, truncation: float | None = None) -> Tensor:
     """Draw from the standard normal distribution, or from what lies within a bound.
 
     Brock et al. 2019, section 3.1: values beyond the bound are drawn again until they lie within. (The
