@@ -228,17 +228,6 @@ class System(nn.Module, ABC):
         optimiser.step()
         return {name: float(value.detach()) for name, value in parts.items()}
 
-    def finish(self, batches: Iterable[Batch], generator: torch.Generator) -> None:
-        """Look at the training clips once more when training is over; by default not at all.
-
-        Parameters
-        ----------
-        batches : iterable of Batch
-            The training clips, drawn anew in an order of their own.
-        generator : torch.Generator
-            The only source of randomness.
-        """
-
     @abstractmethod
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
         """Make what the system makes; called in evaluation mode, without gradients.

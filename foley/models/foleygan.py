@@ -15,7 +15,6 @@ discriminator sees a spectrogram and its class; of the action it sees nothing, u
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -33,6 +32,7 @@ from foley.models.biggan import Discriminator, Generator
 from foley.models.layers.action import action_spectrogram, to_samples
 from foley.models.layers.latent import draw_latent
 from foley.models.layers.spectral import add_orthogonal_gradient, without_power_iteration
+from foley.seeds import derive_seed
 
 
 class Config(BaseModel):
@@ -225,10 +225,13 @@ class System(BaseSystem):
 
     def action(self, batch: Batch, labels: Tensor) -> Tensor | None:
         """Action spectrograms (batch, 3, resolution, resolution); ``None`` where nothing is guided."""
+        return self._guidance(self.action_curve(batch.visual[0], labels)) if self.config.guided else None
+
+    def _guidance(self, curve: Tensor) -> Tensor | None:
         if not self.config.guided:
             return None
         samples = to_samples(
-            self.action_curve(batch.visual[0], labels),
+            curve,
             steps_per_s=self.spec.visual_hz[0],
             sample_rate_hz=self.spec.sample_rate_hz,
             n_samples=self.spec.n_samples,
@@ -424,8 +427,18 @@ class System(BaseSystem):
             kept.copy_(moved)
 
     @torch.no_grad()
-    def finish(self, batches: Iterable[Batch], generator: torch.Generator) -> None:
-        """Measure the average generator's batch norms anew: BigGAN's standing statistics."""
+    def conclude(self, batches: Iterable[Batch]) -> None:
+        """Measure the average generator's batch norms anew: BigGAN's standing statistics.
+
+        Clips come sorted, so their classes and curves are remembered and drawn in another order.
+        """
+        labels, curves = [], []
+        for batch in batches:
+            labels.append(batch.labels)
+            curves.append(self.action_curve(batch.visual[0], batch.labels))
+        label, curve = torch.cat(labels), torch.cat(curves)
+        device = label.device
+        generator = torch.Generator(device).manual_seed(derive_seed(0, "standing statistics"))
         norms = [layer for layer in self.averaged.modules() if isinstance(layer, nn.BatchNorm2d)]
         momenta = [norm.momentum for norm in norms]
         with _evaluating(self.averaged):
@@ -433,9 +446,11 @@ class System(BaseSystem):
                 norm.reset_running_stats()
                 norm.momentum = None  # a plain mean over the batches
                 norm.train()
-            for batch in islice(batches, self.config.standing):
-                latent = self._latent(len(batch.labels), generator)
-                self.averaged(latent, batch.labels, self.action(batch, batch.labels))
+            for _ in range(self.config.standing):
+                order = torch.randperm(len(label), generator=generator, device=device)
+                rows = order[: self.config.micro_batch or 64]
+                latent = self._latent(len(rows), generator)
+                self.averaged(latent, label[rows], self._guidance(curve[rows]))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 

@@ -29,6 +29,8 @@ class PeakMatchConfig(BaseModel):
     )
     interval_s: float = Field(0.25, gt=0, description="length of a stretch, and least distance of peaks")
     floor: float = Field(0.1, gt=0, lt=1, description="peaks below this share of the highest are left out")
+
+
 class ShiftConfig(BaseModel):
     """A second sound of test clips, whose picture comes later: metric ``shift`` asks whether it follows."""
 
@@ -62,6 +64,7 @@ class SynthesisConfig(BaseModel):
     block_threshold: BlockThresholdConfig = BlockThresholdConfig()
     peak_match: PeakMatchConfig | None = Field(
         None, description="V2RA's Algorithm 1 on what was made, after de-noising; null: not done"
+    )
     shift: ShiftConfig | None = Field(
         None, description="also make the sound of a picture that comes later, for metric ``shift``"
     )

@@ -23,9 +23,8 @@ from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.manifests import Clip
 from foley.store.shards import ShardReader, ShardWriter
-from foley.synthesis.config import SynthesisConfig
-from foley.synthesis.finishing import finish, open_references
 from foley.synthesis.config import ShiftConfig, SynthesisConfig
+from foley.synthesis.finishing import finish, open_references
 from foley.synthesis.griffin_lim import griffin_lim
 from foley.synthesis.vocoding import load_vocoder, vocode
 from foley.training.checkpoint import load_system
@@ -135,11 +134,8 @@ def synthesize(
         one, ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``, ``sample_rate_hz``.
         Systems that predict no class have test clips only. The waveform is de-noised and its peaks
         matched where ``synthesis`` asks for it, with references of the class that the system predicts;
-        of the clip's own, where it predicts none.
-        one, ``spectrogram (n_bins, n_frames)``; where the configuration asks for it, ``shifted
-        (n_samples,)``, the sound of a picture that comes later, and the attribute ``shifted_by_s``;
-        attributes ``label``, ``split``, ``sample_rate_hz``.
-        Systems that predict no class have test clips only.
+        of the clip's own, where it predicts none. Where ``synthesis.shift`` asks for it there is also
+        ``shifted (n_samples,)``, the sound of a picture that comes later, and ``shifted_by_s``.
     """
     use_threads(n_threads)
     device = device_for_job(device)
@@ -179,7 +175,6 @@ def synthesize(
     }
     if system.classifies:
         attributes["classes"] = list(system.spec.classes)
-    rate_hz = _rate_hz(clips_paths)
     shift = synthesis.shift
 
     def vocoded_of(
@@ -194,19 +189,22 @@ def synthesize(
         return dict(zip(tested, vocode(vocoder, shown, inverse, drawn), strict=True))
 
     def sound_of(
-        made: Prediction, position: int, clip_id: str, vocoded: Mapping[int, NDArray[np.float32]]
+        made: Prediction, position: int, row: Clip, vocoded: Mapping[int, NDArray[np.float32]]
     ) -> NDArray[np.float32]:
-        """Sound of one clip at the clips' rate."""
+        """Finished sound of one clip at the clips' rate."""
         if made.waveform is not None:
-            return made.waveform[position].cpu().numpy().astype(np.float32)
-        sound = vocoded.get(position)
-        if sound is None:
-            if made.spectrogram is None:
-                raise ValueError("a system makes a spectrogram or a waveform")
-            phase = numpy_generator(base_seed, "phase", clip_id, seed)
-            spectrogram = made.spectrogram[position].cpu().numpy().astype(np.float32)
-            sound = to_waveform(spectrogram, inverse, synthesis, phase)
-        return resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
+            waveform = made.waveform[position].cpu().numpy().astype(np.float32)
+        else:
+            sound = vocoded.get(position)
+            if sound is None:
+                phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
+                sound = to_waveform(_spectrogram(made, position), inverse, synthesis, phase)
+            waveform = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
+        label = row.label
+        if made.probabilities is not None:
+            label = system.spec.classes[int(made.probabilities[position].argmax())]
+        drawing = numpy_generator(base_seed, "reference", row.clip_id, seed)
+        return finish(waveform, rate_hz, synthesis, references, label, drawing)
 
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         everything = np.arange(len(examples.rows))
@@ -284,11 +282,11 @@ def _facts(row: Clip, rate_hz: int) -> dict[str, Any]:
                     "split": row.split,
                     "sample_rate_hz": rate_hz,
                 }
-                if "spectrogram" in arrays and "waveform" not in arrays:
-                    arrays["waveform"] = sound_of(prediction, position, row.clip_id, vocoded)
-                if later is not None and shift is not None and row.split == "test" and _moves(shift, row):
-                    arrays["shifted"] = sound_of(later, position, row.clip_id, vocoded_later)
-                    facts_of_clip["shifted_by_s"] = shift.by_s
+                if "spectrogram" in arrays or "waveform" in arrays:
+                    arrays["waveform"] = sound_of(prediction, position, row, vocoded)
+                    if later is not None and shift is not None and _moves(shift, row):
+                        arrays["shifted"] = sound_of(later, position, row, vocoded_later)
+                        facts_of_clip["shifted_by_s"] = shift.by_s
                 shard.write(row.clip_id, arrays, facts_of_clip)
     logger.info("%s: %d clips", sound_path, len(asked))
 
@@ -322,6 +320,13 @@ def _rate_hz(clips_paths: Sequence[str]) -> int:
     return next(
         int(reader.item_attributes(item)["sample_rate_hz"]) for reader in readers for item in reader.items
     )
+
+
+def _spectrogram(made: Prediction, position: int) -> NDArray[np.float32]:
+    """Spectrogram of one clip, (n_bins, n_frames), of a system that makes no waveform itself."""
+    if made.spectrogram is None:
+        raise ValueError("a system makes a spectrogram or a waveform")
+    return np.asarray(made.spectrogram[position].cpu().numpy(), dtype=np.float32)
 
 
 def _arrays(prediction: Prediction, position: int, *, with_sound: bool) -> dict[str, NDArray[Any]]:

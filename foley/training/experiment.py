@@ -150,7 +150,6 @@ def train_experiment(
         system.eval()
         with torch.no_grad():
             system.conclude(batch for _, batch in examples.batches(indices, _BATCH, device))
-            finish(system, examples, training.batch_size, derive_seed(run_seed, "finish"), device)
         save_weights(system, model_path)
         with atomic_path(curve_path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in curve), encoding="utf-8")
@@ -173,14 +172,6 @@ def train_experiment(
         }
         write_json(facts_path, facts)
         shutil.rmtree(state_dir, ignore_errors=True)
-
-
-def finish(system: System, examples: Examples, batch_size: int, seed: int, device: str) -> None:
-    """Show a trained system its training clips once more, in an order drawn from `seed`."""
-    system.eval()
-    order = np.random.default_rng(seed).permutation(examples.where("train"))
-    shown = (batch for _, batch in examples.batches(order, batch_size, device))
-    system.finish(shown, torch.Generator(device).manual_seed(seed))
 
 
 def _first_item(paths: Sequence[str]) -> str:

@@ -248,12 +248,21 @@ def test_the_average_follows_the_generator():
 
 def test_standing_statistics_are_means_over_batches_of_sounds():
     system, one = stepped(make(), batch()).eval(), batch()
-    latents = []
-    system.averaged.register_forward_pre_hook(lambda _, inputs: latents.append(inputs[0]))
+    shown = []
+    system.averaged.register_forward_pre_hook(lambda _, inputs: shown.append(inputs))
     norm = system.averaged.blocks[0].norm1.norm
     before = norm.running_mean.clone()
-    system.finish([one, one, one], torch.Generator().manual_seed(0))
-    assert len(latents) == 2
+    system.conclude([one, one, one])
+    assert len(shown) == 2
+    latents, labels, actions = zip(*shown, strict=True)
+    assert all(len(latent) == 18 for latent in latents)
+    assert not torch.equal(labels[0], labels[1])
+    for label, action in zip(labels, actions, strict=True):  # each clip's action comes with its class
+        wanted = system.action(one, one.labels)
+        assert all(
+            any(torch.equal(seen, known) for known in wanted[one.labels == number])
+            for number, seen in zip(label, action, strict=True)
+        )
     with torch.no_grad():
         means = [
             system.averaged.first(latent[:, :3]).unflatten(1, (-1, 4, 4)).mean(dim=(0, 2, 3))

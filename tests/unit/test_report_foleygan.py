@@ -47,8 +47,8 @@ def measured() -> Measured:
         ),
         *(row("guided", metric, "", value) for metric, value in (("inception_score", 3.0), ("fid", 70.0))),
         row("guided", "ndb", "", 12.0),
-        row("guided", "ndb", "class/cutting", 7.0),
-        row("guided", "ndb", "class_average", 9.0),
+        row("guided", "ndb", "class/cutting", 0.14),
+        row("guided", "ndb", "class_average", 0.18),
         *(row(one, "retrieval", "", 0.6) for one in ("guided", "blind", "recorded")),
         *(row(one, "retrieval", "class_average", 0.75) for one in ("guided", "blind", "recorded")),
     ]
@@ -90,8 +90,8 @@ def test_measured_cells_come_from_their_metrics():
     assert (accuracy.value, accuracy.unit, accuracy.n) == (75.0, "%", 8)
     assert accuracy.low == pytest.approx(65)
     third = found["foleygan_table3"]
-    assert third["Chopping", "LMS"].ours.value == 7.0
-    assert third["Average", "LMS"].ours.value == 9.0
+    assert third["Chopping", "LMS"].ours.value == pytest.approx(7.0)
+    assert third["Average", "LMS"].ours.value == pytest.approx(9.0)
     timing = found["foleygan_sync"]
     assert timing["FoleyGAN", "Shift response"].ours.value == 0.6
     assert timing["FoleyGAN without visual guidance", "Shift response"].ours.value == -0.9
