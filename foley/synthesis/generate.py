@@ -1,7 +1,6 @@
 """From a trained system to sound: predictions for all clips, waveforms for the test clips."""
 
 import logging
-from collections.abc import Sequence
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +14,15 @@ import foley
 from foley.features.audio import RepresentationConfig, resampled, to_magnitude, to_phase, to_sound
 from foley.features.engines.devices import device_for_job
 from foley.models.base import Prediction, System
-from foley.models.base import Prediction
-from foley.features.audio import RepresentationConfig, resampled, to_magnitude
-from foley.models.base import Batch, Prediction
 from foley.models.vocoders.base import Vocoder
 from foley.provenance import code_digest, file_sha256
 from foley.seeds import derive_seed, numpy_generator
 from foley.store.manifests import Clip
 from foley.store.shards import ShardReader, ShardWriter
-from foley.synthesis.config import ShiftConfig, SynthesisConfig
+from foley.synthesis.config import SynthesisConfig
 from foley.synthesis.finishing import finish, open_references
 from foley.synthesis.griffin_lim import griffin_lim
+from foley.synthesis.shifting import is_shifted, shifted
 from foley.synthesis.vocoding import load_vocoder, vocode
 from foley.training.checkpoint import load_system
 from foley.training.examples import Examples, read_examples
@@ -130,12 +127,9 @@ def synthesize(
         ``cross_entropy (1,)`` in nats a sample; attributes ``label``, ``split``, ``sample_rate_hz``.
         Systems that neither predict a class nor have a likelihood have test clips only. The waveform is
         de-noised and its peaks matched where ``synthesis`` asks for it, with references of the class that
-        the system predicts; of the clip's own, where it predicts none.
-        one, ``spectrogram (n_bins, n_frames)``; attributes ``label``, ``split``, ``sample_rate_hz``.
-        Systems that predict no class have test clips only. The waveform is de-noised and its peaks
-        matched where ``synthesis`` asks for it, with references of the class that the system predicts;
-        of the clip's own, where it predicts none. Where ``synthesis.shift`` asks for it there is also
-        ``shifted (n_samples,)``, the sound of a picture that comes later, and ``shifted_by_s``.
+        the system predicts; of the clip's own, where it predicts none. Where ``synthesis.shift`` asks for it
+        there is also ``shifted (n_samples,)``, the sound of a picture that comes later, and the attribute
+        ``shifted_by_s``.
     """
     use_threads(n_threads)
     device = device_for_job(device)
@@ -177,7 +171,7 @@ def synthesize(
         attributes["classes"] = list(system.spec.classes)
     shift = synthesis.shift
 
-    def vocoded_of(
+    def vocoded(
         made: Prediction | None, chosen: NDArray[np.int64], tested: list[int]
     ) -> dict[int, NDArray[np.float32]]:
         """Sounds of the test clips of a batch, by position; none where no vocoder makes them."""
@@ -189,22 +183,21 @@ def synthesize(
         return dict(zip(tested, vocode(vocoder, shown, inverse, drawn), strict=True))
 
     def sound_of(
-        made: Prediction, position: int, row: Clip, vocoded: Mapping[int, NDArray[np.float32]]
+        made: Prediction, position: int, row: Clip, sounds: Mapping[int, NDArray[np.float32]]
     ) -> NDArray[np.float32]:
         """Finished sound of one clip at the clips' rate."""
-        if made.waveform is not None:
-            waveform = made.waveform[position].cpu().numpy().astype(np.float32)
-        else:
-            sound = vocoded.get(position)
+        arrays = _arrays(made, position, with_sound=True)
+        if "waveform" not in arrays:
+            phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
+            sound = sounds.get(position)
             if sound is None:
-                phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
-                sound = to_waveform(_spectrogram(made, position), inverse, synthesis, phase)
-            waveform = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
+                sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
+            arrays["waveform"] = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
         label = row.label
-        if made.probabilities is not None:
-            label = system.spec.classes[int(made.probabilities[position].argmax())]
+        if "probabilities" in arrays:
+            label = system.spec.classes[int(arrays["probabilities"].argmax())]
         drawing = numpy_generator(base_seed, "reference", row.clip_id, seed)
-        return finish(waveform, rate_hz, synthesis, references, label, drawing)
+        return finish(arrays["waveform"], rate_hz, synthesis, references, label, drawing)
 
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         everything = np.arange(len(examples.rows))
@@ -215,32 +208,24 @@ def synthesize(
             prediction = system.predict(batch, generator)
             tested = [place for place, index in enumerate(chosen) if examples.rows[index].split == "test"]
             later = None
-            if shift is not None and any(_moves(shift, examples.rows[chosen[place]]) for place in tested):
+            if shift is not None and any(is_shifted(examples.rows[index], shift) for index in chosen):
                 # With equal random numbers the time of the picture is all that differs.
                 later = system.predict(shifted(batch, system.spec.visual_hz, shift.by_s), twin)
-            vocoded, vocoded_later = (vocoded_of(made, chosen, tested) for made in (prediction, later))
+            sounds, later_sounds = (vocoded(made, chosen, tested) for made in (prediction, later))
             for position, index in enumerate(chosen):
                 row = examples.rows[index]
                 if shard.done(row.clip_id):
                     continue
                 # A class may be missing here, so the model's own order of classes is kept.
                 arrays = _arrays(prediction, position, with_sound=row.split == "test")
-                if "spectrogram" in arrays and "waveform" not in arrays:
-                    phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
-                    sound = sounds.get(position)
-                    if sound is None:
-                        sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
-                    arrays["waveform"] = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
-                if "waveform" in arrays:
-                    label = row.label
-                    if "probabilities" in arrays:
-                        label = system.spec.classes[int(arrays["probabilities"].argmax())]
-                    drawing = numpy_generator(base_seed, "reference", row.clip_id, seed)
-                    arrays["waveform"] = finish(
-                        arrays["waveform"], rate_hz, synthesis, references, label, drawing
-                    )
+                facts_of_clip = _facts(row, rate_hz)
+                if "spectrogram" in arrays or "waveform" in arrays:
+                    arrays["waveform"] = sound_of(prediction, position, row, sounds)
+                if later is not None and shift is not None and is_shifted(row, shift):
+                    arrays["shifted"] = sound_of(later, position, row, later_sounds)
+                    facts_of_clip["shifted_by_s"] = shift.by_s
                 arrays |= surprise.get(row.clip_id, {})
-                shard.write(row.clip_id, arrays, _facts(row, rate_hz))
+                shard.write(row.clip_id, arrays, facts_of_clip)
         for index in np.setdiff1d(everything, asked):
             row = examples.rows[index]
             if row.clip_id in surprise and not shard.done(row.clip_id):
@@ -276,42 +261,6 @@ def cross_entropies(
 
 def _facts(row: Clip, rate_hz: int) -> dict[str, Any]:
     return {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
-                facts_of_clip = {"label": row.label, "split": row.split, "sample_rate_hz": rate_hz}
-                facts_of_clip: dict[str, Any] = {
-                    "label": row.label,
-                    "split": row.split,
-                    "sample_rate_hz": rate_hz,
-                }
-                if "spectrogram" in arrays or "waveform" in arrays:
-                    arrays["waveform"] = sound_of(prediction, position, row, vocoded)
-                    if later is not None and shift is not None and _moves(shift, row):
-                        arrays["shifted"] = sound_of(later, position, row, vocoded_later)
-                        facts_of_clip["shifted_by_s"] = shift.by_s
-                shard.write(row.clip_id, arrays, facts_of_clip)
-    logger.info("%s: %d clips", sound_path, len(asked))
-
-
-def shifted(batch: Batch, visual_hz: Sequence[float], by_s: float) -> Batch:
-    """The same clips with a picture that comes later: its first step is held, its end is lost.
-
-    Parameters
-    ----------
-    batch : Batch
-    visual_hz : sequence of float
-        Steps per second of each visual feature.
-    by_s : float
-        How much later, in seconds; rounded to whole steps.
-    """
-    moved = []
-    for values, steps_per_s in zip(batch.visual, visual_hz, strict=True):
-        n = min(round(by_s * steps_per_s), values.shape[1] - 1)
-        moved.append(torch.cat([values[:, :1].expand(-1, n, -1), values[:, : values.shape[1] - n]], dim=1))
-    return replace(batch, visual=tuple(moved))
-
-
-def _moves(shift: ShiftConfig, row: Clip) -> bool:
-    """Whether a second sound is made of this clip."""
-    return not shift.labels or row.label in shift.labels
 
 
 def _rate_hz(clips_paths: Sequence[str]) -> int:
@@ -320,13 +269,6 @@ def _rate_hz(clips_paths: Sequence[str]) -> int:
     return next(
         int(reader.item_attributes(item)["sample_rate_hz"]) for reader in readers for item in reader.items
     )
-
-
-def _spectrogram(made: Prediction, position: int) -> NDArray[np.float32]:
-    """Spectrogram of one clip, (n_bins, n_frames), of a system that makes no waveform itself."""
-    if made.spectrogram is None:
-        raise ValueError("a system makes a spectrogram or a waveform")
-    return np.asarray(made.spectrogram[position].cpu().numpy(), dtype=np.float32)
 
 
 def _arrays(prediction: Prediction, position: int, *, with_sound: bool) -> dict[str, NDArray[Any]]:

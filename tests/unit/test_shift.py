@@ -7,7 +7,7 @@ import torch
 from foley.metrics.base import Item
 from foley.metrics.shift import NOT_MADE, Config, score
 from foley.models.base import Batch
-from foley.synthesis.generate import shifted
+from foley.synthesis.shifting import shifted
 
 RATE = 16_000
 
