@@ -56,6 +56,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "wavegan": "foley.models.wavegan",
         "specgan": "foley.models.specgan",
         "gansynth": "foley.models.gansynth",
+        "foleygan": "foley.models.foleygan",
     },
     "vocoders": {
         "hifigan": "foley.models.vocoders.hifigan",
@@ -75,12 +76,14 @@ REGISTRY: dict[str, dict[str, str]] = {
         "osg": "foley.metrics.osg",
         "nearest": "foley.metrics.nearest",
         "cross_entropy": "foley.metrics.cross_entropy",
+        "shift": "foley.metrics.shift",
     },
     "tables": {
         "autofoley": "foley.report.autofoley",
         "regnet": "foley.report.regnet",
         "v2ra": "foley.report.v2ra",
         "visual2sound": "foley.report.visual2sound",
+        "foleygan": "foley.report.foleygan",
     },
 }
 

@@ -86,6 +86,11 @@ class Item:
         Those of the whole data set, sorted by clip id; the same for every item.
     cross_entropy : float or None
         How unlikely the system finds the recorded sound, nats a sample; None where it gives none.
+    load_shifted : callable or None
+        Gives the sound that the same system made, with equal random numbers, of a picture that comes
+        `shifted_by_s` later; None where the experiment does not ask for it.
+    shifted_by_s : float
+        See there; in seconds.
     """
 
     clip_id: str
@@ -104,6 +109,8 @@ class Item:
     representation: Mapping[str, Any] = field(default_factory=dict)
     recordings: tuple[Recording, ...] = ()
     cross_entropy: float | None = None
+    load_shifted: Loader | None = None
+    shifted_by_s: float = 0.0
 
     @property
     def generated(self) -> Wave:
@@ -114,6 +121,11 @@ class Item:
     def recorded(self) -> Wave:
         """Recorded waveform, float32 (n_samples,); StoreError where the clip has none."""
         return self._loaded(self.load_recorded, "recorded waveform", 1)
+
+    @property
+    def shifted(self) -> Wave:
+        """Sound of the shifted picture, float32 (n_samples,); StoreError where none was made."""
+        return self._loaded(self.load_shifted, "sound of a shifted picture", 1)
 
     @property
     def spectrogram(self) -> NDArray[np.float32]:

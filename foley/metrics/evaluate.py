@@ -156,6 +156,8 @@ def _item(
         cross_entropy=(
             float(sounds.read(row.clip_id, "cross_entropy")[0]) if "cross_entropy" in names else None
         ),
+        load_shifted=partial(_read, sounds, row.clip_id, "shifted") if "shifted" in names else None,
+        shifted_by_s=float(attributes.get("shifted_by_s", 0.0)),
     )
 
 

@@ -345,10 +345,16 @@ def _difference(ours: _Pool, control: _Pool, weights: Weights, config: Config) -
 
 def find_onsets(item: Item, config: OnsetConfig, silence_peak: float) -> Times:
     """Onsets of a clip's generated sound in seconds, shape (n_onsets,); none where it is silent."""
-    waveform = item.generated
+    return onsets_in(item.generated, item.sample_rate_hz, config, silence_peak)
+
+
+def onsets_in(
+    waveform: NDArray[np.float32], sample_rate_hz: int, config: OnsetConfig, silence_peak: float
+) -> Times:
+    """Onsets of a sound (n_samples,) in seconds, shape (n_onsets,); none where it is silent."""
     if float(np.abs(waveform).max(initial=0.0)) < silence_peak:
         return np.zeros(0)
-    return np.asarray(detect_onsets(waveform, item.sample_rate_hz, config), dtype=np.float64)
+    return np.asarray(detect_onsets(waveform, sample_rate_hz, config), dtype=np.float64)
 
 
 def score(items: Sequence[Item], config: Config, seed: int) -> Score:

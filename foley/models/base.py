@@ -181,7 +181,11 @@ class System(nn.Module, ABC):
         """
 
     def optimisers(self, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:
-        """Make the optimisers; Adam on everything by default."""
+        """Make the optimisers; Adam on everything by default.
+
+        A parameter group may name an ``lr_share``: the training loop sets its rate to that share of the
+        configured one.
+        """
         parameters = [p for p in self.parameters() if p.requires_grad]
         return {"adam": torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)}
 

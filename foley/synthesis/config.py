@@ -31,6 +31,15 @@ class PeakMatchConfig(BaseModel):
     floor: float = Field(0.1, gt=0, lt=1, description="peaks below this share of the highest are left out")
 
 
+class ShiftConfig(BaseModel):
+    """A second sound of test clips, whose picture comes later: metric ``shift`` asks whether it follows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by_s: float = Field(0.5, gt=0, description="how much later the picture comes; its start is held")
+    labels: tuple[str, ...] = Field((), description="only clips of these classes; empty: all")
+
+
 class SynthesisConfig(BaseModel):
     """How a waveform is made of a spectrogram, and what is done to any waveform after it is made."""
 
@@ -55,4 +64,7 @@ class SynthesisConfig(BaseModel):
     block_threshold: BlockThresholdConfig = BlockThresholdConfig()
     peak_match: PeakMatchConfig | None = Field(
         None, description="V2RA's Algorithm 1 on what was made, after de-noising; null: not done"
+    )
+    shift: ShiftConfig | None = Field(
+        None, description="also make the sound of a picture that comes later, for metric ``shift``"
     )

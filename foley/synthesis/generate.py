@@ -1,7 +1,7 @@
 """From a trained system to sound: predictions for all clips, waveforms for the test clips."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from foley.store.shards import ShardReader, ShardWriter
 from foley.synthesis.config import SynthesisConfig
 from foley.synthesis.finishing import finish, open_references
 from foley.synthesis.griffin_lim import griffin_lim
+from foley.synthesis.shifting import is_shifted, shifted
 from foley.synthesis.vocoding import load_vocoder, vocode
 from foley.training.checkpoint import load_system
 from foley.training.examples import Examples, read_examples
@@ -126,7 +127,9 @@ def synthesize(
         ``cross_entropy (1,)`` in nats a sample; attributes ``label``, ``split``, ``sample_rate_hz``.
         Systems that neither predict a class nor have a likelihood have test clips only. The waveform is
         de-noised and its peaks matched where ``synthesis`` asks for it, with references of the class that
-        the system predicts; of the clip's own, where it predicts none.
+        the system predicts; of the clip's own, where it predicts none. Where ``synthesis.shift`` asks for it
+        there is also ``shifted (n_samples,)``, the sound of a picture that comes later, and the attribute
+        ``shifted_by_s``.
     """
     use_threads(n_threads)
     device = device_for_job(device)
@@ -166,40 +169,63 @@ def synthesize(
     }
     if system.classifies:
         attributes["classes"] = list(system.spec.classes)
+    shift = synthesis.shift
+
+    def vocoded(
+        made: Prediction | None, chosen: NDArray[np.int64], tested: list[int]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Sounds of the test clips of a batch, by position; none where no vocoder makes them."""
+        if vocoder is None or made is None or made.spectrogram is None or not tested:
+            return {}
+        # All at once, also what an earlier run finished: what one draws depends on the others.
+        shown = made.spectrogram[tested].cpu().numpy()
+        drawn = derive_seed(base_seed, "vocode", examples.rows[chosen[tested[0]]].clip_id, seed)
+        return dict(zip(tested, vocode(vocoder, shown, inverse, drawn), strict=True))
+
+    def sound_of(
+        made: Prediction, position: int, row: Clip, sounds: Mapping[int, NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Finished sound of one clip at the clips' rate."""
+        arrays = _arrays(made, position, with_sound=True)
+        if "waveform" not in arrays:
+            phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
+            sound = sounds.get(position)
+            if sound is None:
+                sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
+            arrays["waveform"] = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
+        label = row.label
+        if "probabilities" in arrays:
+            label = system.spec.classes[int(arrays["probabilities"].argmax())]
+        drawing = numpy_generator(base_seed, "reference", row.clip_id, seed)
+        return finish(arrays["waveform"], rate_hz, synthesis, references, label, drawing)
+
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         everything = np.arange(len(examples.rows))
         asked = everything if system.classifies else examples.where("test")
         for chosen, batch in examples.batches(asked, _BATCH, device):
+            twin = torch.Generator(device)
+            twin.set_state(generator.get_state())
             prediction = system.predict(batch, generator)
             tested = [place for place, index in enumerate(chosen) if examples.rows[index].split == "test"]
-            sounds = {}
-            if vocoder is not None and prediction.spectrogram is not None and tested:
-                # All at once, also what an earlier run finished: what one draws depends on the others.
-                shown = prediction.spectrogram[tested].cpu().numpy()
-                drawn = derive_seed(base_seed, "vocode", examples.rows[chosen[tested[0]]].clip_id, seed)
-                sounds = dict(zip(tested, vocode(vocoder, shown, inverse, drawn), strict=True))
+            later = None
+            if shift is not None and any(is_shifted(examples.rows[index], shift) for index in chosen):
+                # With equal random numbers the time of the picture is all that differs.
+                later = system.predict(shifted(batch, system.spec.visual_hz, shift.by_s), twin)
+            sounds, later_sounds = (vocoded(made, chosen, tested) for made in (prediction, later))
             for position, index in enumerate(chosen):
                 row = examples.rows[index]
                 if shard.done(row.clip_id):
                     continue
                 # A class may be missing here, so the model's own order of classes is kept.
                 arrays = _arrays(prediction, position, with_sound=row.split == "test")
-                if "spectrogram" in arrays and "waveform" not in arrays:
-                    phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
-                    sound = sounds.get(position)
-                    if sound is None:
-                        sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
-                    arrays["waveform"] = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
-                if "waveform" in arrays:
-                    label = row.label
-                    if "probabilities" in arrays:
-                        label = system.spec.classes[int(arrays["probabilities"].argmax())]
-                    drawing = numpy_generator(base_seed, "reference", row.clip_id, seed)
-                    arrays["waveform"] = finish(
-                        arrays["waveform"], rate_hz, synthesis, references, label, drawing
-                    )
+                facts_of_clip = _facts(row, rate_hz)
+                if "spectrogram" in arrays or "waveform" in arrays:
+                    arrays["waveform"] = sound_of(prediction, position, row, sounds)
+                if later is not None and shift is not None and is_shifted(row, shift):
+                    arrays["shifted"] = sound_of(later, position, row, later_sounds)
+                    facts_of_clip["shifted_by_s"] = shift.by_s
                 arrays |= surprise.get(row.clip_id, {})
-                shard.write(row.clip_id, arrays, _facts(row, rate_hz))
+                shard.write(row.clip_id, arrays, facts_of_clip)
         for index in np.setdiff1d(everything, asked):
             row = examples.rows[index]
             if row.clip_id in surprise and not shard.done(row.clip_id):

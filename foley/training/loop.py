@@ -78,7 +78,7 @@ def train(
         lr = learning_rate(config, epoch)
         for optimiser in optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("lr_share", 1.0)
         epoch_seed = derive_seed(seed, "epoch", epoch)
         torch.manual_seed(epoch_seed)  # layers such as nn.Dropout know no other source
         generator = torch.Generator(device).manual_seed(epoch_seed)

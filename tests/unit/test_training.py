@@ -13,7 +13,7 @@ from foley.models.frame_sequence import System as FrameSequence
 from foley.store.files import read_json
 from foley.store.manifests import Clip, read_rows, write_rows
 from foley.store.shards import ShardReader, ShardSet, ShardWriter
-from foley.synthesis.config import SynthesisConfig
+from foley.synthesis.config import ShiftConfig, SynthesisConfig
 from foley.synthesis.generate import synthesize
 from foley.training.averages import average_class_spectrograms
 from foley.training.checkpoint import load_system
@@ -38,6 +38,26 @@ RELATION = ExperimentConfig(
     visual=VISUAL[1:],
     representation="stft",
     model={"n_relations": 4, "n_hidden": 12, "keep_features": 0.8, "keep_hidden": 0.8},
+    training=TRAINING,
+)
+FOLEYGAN = ExperimentConfig(
+    title="small",
+    system="foleygan",
+    visual=VISUAL[1:],
+    representation="stft",
+    model={
+        "resolution": 32,
+        "n_channels": 1,
+        "target_range": (0.0, 1.0),
+        "ch": 2,
+        "attention": 16,
+        "n_relations": 4,
+        "n_hidden": 12,
+        "action_n_fft": 256,
+        "action_hop": 128,
+        "recognition_steps": 4,
+        "standing": 1,
+    },
     training=TRAINING,
 )
 RECORDED = ExperimentConfig(title="recorded", system="recorded", representation="stft")
@@ -69,12 +89,18 @@ def train(dataset: Dataset, folder: Path, experiment: ExperimentConfig = SEQUENC
     return folder
 
 
-def make_sound(dataset: Dataset, folder: Path, experiment: ExperimentConfig) -> ShardReader:
+def make_sound(
+    dataset: Dataset,
+    folder: Path,
+    experiment: ExperimentConfig,
+    synthesis: SynthesisConfig | None = None,
+    name: str = "sound.h5",
+) -> ShardReader:
     synthesize(
         config={
             "visual": list(experiment.visual),
             "labels": list(experiment.labels),
-            "synthesis": SynthesisConfig().model_dump(),
+            "synthesis": (synthesis or SynthesisConfig()).model_dump(),
         },
         representation=REPRESENTATION.model_dump(),
         seed=0,
@@ -86,9 +112,9 @@ def make_sound(dataset: Dataset, folder: Path, experiment: ExperimentConfig) -> 
         clips_paths=dataset.clips,
         n_threads=1,
         device="cpu",
-        sound_path=str(folder / "sound.h5"),
+        sound_path=str(folder / name),
     )
-    return ShardReader(folder / "sound.h5")
+    return ShardReader(folder / name)
 
 
 def clips(dataset: Dataset, split: str) -> list[Clip]:
@@ -393,6 +419,32 @@ def test_sound_is_the_same_every_time(dataset, tmp_path):
     first = (tmp_path / "sound.h5").read_bytes()
     make_sound(dataset, tmp_path, RELATION)
     assert (tmp_path / "sound.h5").read_bytes() == first
+
+
+def test_a_second_sound_follows_from_a_shifted_picture_alone(dataset, tmp_path):
+    folder = train(dataset, tmp_path / "run", FOLEYGAN)
+    plain = make_sound(dataset, folder, FOLEYGAN)
+    shift = ShiftConfig(by_s=0.16, labels=("drip",))
+    both = make_sound(dataset, folder, FOLEYGAN, SynthesisConfig(shift=shift), "both.h5")
+    assert plain.items == both.items
+    for row in clips(dataset, "test"):
+        sound = both.read(row.clip_id, "waveform")
+        assert np.array_equal(plain.read(row.clip_id, "waveform"), sound)
+        assert ("shifted" in both.names(row.clip_id)) == (row.label == "drip")
+        if row.label == "drip":
+            assert both.item_attributes(row.clip_id)["shifted_by_s"] == pytest.approx(0.16)
+            later = both.read(row.clip_id, "shifted")
+            assert later.shape == sound.shape
+            assert not np.array_equal(later, sound)
+    assert not any("shifted" in both.names(row.clip_id) for row in clips(dataset, "train"))
+
+
+def test_who_does_not_look_makes_the_same_sound_of_a_shifted_picture(dataset, tmp_path):
+    folder = train(dataset, tmp_path / "run", RECORDED)
+    made = make_sound(dataset, folder, RECORDED, SynthesisConfig(shift=ShiftConfig(by_s=0.16)))
+    for row in clips(dataset, "test"):
+        twice = [made.read(row.clip_id, name) for name in ("waveform", "shifted")]
+        assert np.array_equal(*twice)
 
 
 def test_recorded_sound_comes_back_as_it_was(dataset, tmp_path):

@@ -20,7 +20,7 @@ def with_change(*path: str, value: object) -> dict:
     return configuration.merge(VALUES, over)
 
 
-@pytest.mark.parametrize("name", ["smoke", "paper", "regnet_classes", "regnet_vas", "seeds3"])
+@pytest.mark.parametrize("name", ["smoke", "paper", "regnet_classes", "regnet_vas", "seeds3", "foleygan"])
 def test_every_overlay_fits(name: str) -> None:
     configuration.read(ROOT / "config.yaml", ROOT / f"configs/{name}.yaml")
 
