@@ -126,9 +126,9 @@ def test_first_weights_give_unit_variance() -> None:
     """Equalised learning rate: weights of variance 1, scaled in use by He's factor."""
     system = make(most_channels=64, n_channels_base=256)
     layer = system.generator.blocks[0][0]
-    assert float(layer.weight.std()) == pytest.approx(1, abs=0.02)
+    assert layer.weight.std().item() == pytest.approx(1, abs=0.02)
     given = torch.randn(4, 64, 16, 16, generator=drawn())
-    assert float(layer(given)[..., 1:-1, 1:-1].var()) == pytest.approx(2, rel=0.1)
+    assert layer(given)[..., 1:-1, 1:-1].var().item() == pytest.approx(2, rel=0.1)
 
 
 def test_the_smoothed_generator_follows_slowly() -> None:
