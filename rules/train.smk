@@ -106,6 +106,8 @@ rule reuse_model:
         curve="results/{dataset}/experiments/{experiment}/seed{seed}/curve.jsonl",
     log:
         "results/logs/reuse_model/{dataset}/{experiment}/{seed}.log",
+    benchmark:
+        "results/benchmarks/reuse_model/{dataset}/{experiment}/{seed}.tsv"
     wildcard_constraints:
         experiment=any_of(LENT),
     conda:
