@@ -35,6 +35,7 @@ localrules:
     split_dataset,
     collect_clips,
     collect_features,
+    reuse_model,
     collect_metrics,
     reuse_model,
     tabulate,
