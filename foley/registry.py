@@ -75,6 +75,11 @@ REGISTRY: dict[str, dict[str, str]] = {
         "osg": "foley.metrics.osg",
         "nearest": "foley.metrics.nearest",
         "cross_entropy": "foley.metrics.cross_entropy",
+        "inception_score": "foley.metrics.inception_score",
+        "fid": "foley.metrics.fid",
+        "ndb": "foley.metrics.ndb",
+        "fad": "foley.metrics.fad",
+        "kl": "foley.metrics.kl",
     },
     "tables": {
         "autofoley": "foley.report.autofoley",
