@@ -52,7 +52,7 @@ def run(
     wanted: NDArray[np.floating] | None = None,
     labels: tuple[str, ...] = LABELS,
 ) -> list[Item]:
-    """Test clips of a system, two a recording, whose classes take turns, and training clips to compare with."""
+    """Test clips of a system, two a recording, classes in turn, and training clips to compare with."""
     train = {f"t{number:03d}": row for number, row in enumerate(recorded)}
     test = {f"c{number:03d}": row for number, row in enumerate(made)}
     truth = dict(zip(test, wanted if wanted is not None else made, strict=True))
@@ -277,8 +277,7 @@ def test_sets_that_do_not_vary_have_a_score() -> None:
     made, recorded = np.zeros((12, 4)), np.zeros((60, 4))
     with pytest.warns(Warning, match="distinct clusters"):
         score = ndb.score(run(made, recorded, name="sketch"), ndb.Config(k=4), 0)
-    assert score.value is not None
-    assert np.isfinite(score.value)
+    assert score.value == 0
 
 
 # --- divergence of posteriors ----------------------------------------------------------------------
@@ -298,10 +297,8 @@ def test_divergence_has_known_answers() -> None:
 # --- what is missing -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("module", "name"), [(fid, "embedding"), (fad, "effects"), (ndb, "sketch"), (kl, "")]
-)
-def test_what_is_missing_is_named(module: object, name: str) -> None:
+@pytest.mark.parametrize("module", [fid, fad, ndb, kl])
+def test_what_is_missing_is_named(module: object) -> None:
     score: Callable[..., Score] = module.score  # type: ignore[attr-defined]
     config = module.Config()  # type: ignore[attr-defined]
     items = [

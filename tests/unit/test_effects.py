@@ -63,7 +63,7 @@ def test_another_rate_sounds_nearly_the_same(network: effects.EffectsEmbedding) 
     sound = sosfilt(butter(8, 8000, fs=RATE_HZ, output="sos"), knock(2)).astype(np.float32)
     slower = librosa.resample(sound, orig_sr=RATE_HZ, target_sr=22_050)
     first, second = network.embed(sound, RATE_HZ), network.embed(slower, 22_050)
-    assert np.corrcoef(first, second)[0, 1] > 0.98
+    assert np.corrcoef(first, second)[0, 1] > 0.95
 
 
 def test_silence_is_finite(network: effects.EffectsEmbedding) -> None:
