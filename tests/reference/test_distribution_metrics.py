@@ -248,12 +248,20 @@ def test_ndb_equals_brute_force() -> None:
 def test_classes_are_binned_on_their_own_with_fewer_bins() -> None:
     recorded, made = clusters(0, 60, [0.5, 0.5]), clusters(1, 30, [0.5, 0.5])
     score = ndb.score(run(made, recorded, name="sketch"), ndb.Config(k=10), 0)
+    assert score.note == "6 bins"
     of_class = [score.parts[f"class/{label}"] for label in LABELS]
-    assert [part.note for part in of_class] == ["4 bins"] * 3
+    assert [part.note for part in of_class] == ["2 bins"] * 3
     assert score.parts["class_average"].value == pytest.approx(np.mean([part.value for part in of_class]))
     few = ndb.score(run(made, recorded[:8], name="sketch"), ndb.Config(k=10), 0)
     assert few.value is None
     assert "too few" in few.parts["class/rain"].note
+
+
+def test_a_system_that_makes_one_sound_differs_in_many_bins() -> None:
+    recorded = clusters(0, 300, [0.1] * 10)
+    score = ndb.score(run(np.repeat(recorded[:1], 90, axis=0), recorded, name="sketch"), ndb.Config(k=10), 0)
+    assert score.value == 10
+    assert score.parts["divergence"].value > 0.4
 
 
 def test_more_than_a_thousand_dimensions_are_thinned() -> None:
