@@ -213,5 +213,5 @@ GAN_FIGURES: dict[str, Callable[[RunPaths], Figure]] = {
 GAN_CAPTIONS: dict[str, str] = {
     "rainbowgrams": "Constant-Q level as brightness, instantaneous frequency as colour (FoleyGAN, Fig. 6).",
     "gan_losses": "What the training of each generator logged, all seeds.",
-    "sample_sheet": "Spectrograms (kHz) of a test clip of each class: recorded, and as each generator made it.",
+    "sample_sheet": "Spectrograms (kHz) of a test clip of each class: recorded, and by each generator.",
 }
