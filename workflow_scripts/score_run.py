@@ -16,6 +16,7 @@ with log_to_file(snakemake.log[0]):
         clips_paths=[snakemake.input.clips],
         rows_paths=[snakemake.input.rows],
         events_paths=[snakemake.input.events],
+        reference_path=next(iter(snakemake.input.reference), None),
         seed=snakemake.params.seed,
         metrics_folder=snakemake.output.metrics,
     )

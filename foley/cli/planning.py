@@ -52,7 +52,7 @@ _STAGES = {
         *("average_class_spectrograms", "train_sound_classifier", "train_vocoder"),
         *("train_model", "reuse_model"),
     ),
-    "make": ("synthesize_audio", "compute_judgements", "probe_model"),
+    "make": ("synthesize_audio", "compute_judgements", "compute_reference", "probe_model"),
     "judge": ("score_run", "collect_metrics", "tabulate", "plot_figure", "write_report", "write_crate"),
 }
 
@@ -158,6 +158,7 @@ def make_plan(
         "reuse_model": n_lent,
         "synthesize_audio": n_runs,
         "compute_judgements": n_runs,
+        "compute_reference": int(any(_compares(config, entry) for entry in config.experiments.values())),
         "score_run": n_runs,
         "probe_model": sum(len(entry.seeds) for entry in config.experiments.values() if entry.probes.asked),
         "collect_metrics": 1,
@@ -178,6 +179,12 @@ def make_plan(
     return Plan(
         n_recordings, n_clips, {key: n for key, n in jobs.items() if n}, round(kept), round(temporary)
     )
+
+
+def _compares(config: configuration.Config, entry: ExperimentConfig) -> bool:
+    """Whether a metric of an experiment compares with the recorded sound of other clips."""
+    names = entry.metrics or config.metrics
+    return any("reference" in getattr(registry.load("metrics", name), "NEEDS", ()) for name in names)
 
 
 def _mixtures(entry: ExperimentConfig) -> list[str]:
@@ -265,6 +272,7 @@ def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -
         "train_model": speeds.start_s["train"] + _mean(trains),
         "synthesize_audio": predict_s + _mean(sounds),
         "compute_judgements": predict_s + judging_s,
+        "compute_reference": predict_s + speeds.classifier_s * plan.n_clips / 3,
         "score_run": speeds.start_s["score"],
         **dict.fromkeys(("tabulate", "plot_figure", "write_report"), speeds.start_s["draw"]),
     }

@@ -14,6 +14,7 @@ Wave = NDArray[np.float32]
 Loader = Callable[[], Wave]
 
 NO_CLASS_OUTPUT = "this system predicts no class"
+NO_CLIP = "no clip"
 
 
 class MetricConfig(BaseModel):
@@ -49,6 +50,42 @@ class Recording:
     label: str
     split: str
     load: Callable[[], tuple[Wave, int]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What networks hear in the recorded sound of a data set's clips, for metrics that compare with it.
+
+    Parameters
+    ----------
+    clip_ids, labels, splits : tuple of str
+        The clips, in one order.
+    read : callable
+        From a clip's id and the name of what was heard (``probabilities``, ``embedding``, ``sketch``,
+        ``effects``) to an array of one axis.
+    """
+
+    clip_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: tuple[str, ...]
+    read: Callable[[str, str], NDArray[Any]]
+
+    def stack(self, name: str, split: str, labels: Sequence[str]) -> NDArray[np.float64]:
+        """What was heard in every clip of a split and of some classes, (n_clips, dim), by clip id.
+
+        Raises
+        ------
+        StoreError
+            If there is no such clip.
+        """
+        chosen = sorted(
+            clip_id
+            for clip_id, label, own in zip(self.clip_ids, self.labels, self.splits, strict=True)
+            if own == split and label in labels
+        )
+        if not chosen:
+            raise StoreError(f"no {split} clip of {', '.join(labels)} has recorded sound to compare with")
+        return np.array([self.read(clip_id, name) for clip_id in chosen], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -91,6 +128,11 @@ class Item:
         `shifted_by_s` later; None where the experiment does not ask for it.
     shifted_by_s : float
         See there; in seconds.
+    load_heard : callable or None
+        From the name of what was heard in the generated sound (``embedding``, ``sketch``, ``effects``)
+        to an array of one axis; None where the sound was not judged.
+    reference : Reference or None
+        What is heard in recorded sound; None where no metric of the run asks for it.
     """
 
     clip_id: str
@@ -111,6 +153,8 @@ class Item:
     cross_entropy: float | None = None
     load_shifted: Loader | None = None
     shifted_by_s: float = 0.0
+    load_heard: Callable[[str], NDArray[Any]] | None = None
+    reference: Reference | None = None
 
     @property
     def generated(self) -> Wave:
@@ -131,6 +175,20 @@ class Item:
     def spectrogram(self) -> NDArray[np.float32]:
         """Predicted spectrogram, float32 (n_bins, n_frames); StoreError where the system made none."""
         return self._loaded(self.load_spectrogram, "spectrogram", 2)
+
+    def heard(self, name: str) -> NDArray[Any]:
+        """What a network heard in the generated sound, one axis; StoreError where it was not asked."""
+        if self.load_heard is None:
+            raise StoreError(f"{self.clip_id}: no sound of this run was judged; run the stage that judges it")
+        return self.load_heard(name)
+
+    def compared(self) -> Reference:
+        """What is heard in recorded sound; StoreError where that was not asked for."""
+        if self.reference is None:
+            raise StoreError(
+                f"{self.clip_id}: there is no recorded sound to compare with; give score_run a reference_path"
+            )
+        return self.reference
 
     @property
     def cluster(self) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from foley import registry
 from foley.errors import ConfigError, ManifestError, StoreError
-from foley.metrics.base import Item, Recording, Score
+from foley.metrics.base import Item, Recording, Reference, Score
 from foley.store.files import read_json, write_json
 from foley.store.manifests import Clip, Event, Row, read_rows, write_rows
 from foley.store.shards import ShardReader, ShardSet
@@ -40,6 +40,7 @@ def load_items(
     clips_paths: Sequence[str],
     rows_paths: Sequence[str],
     events_paths: Sequence[str],
+    reference_path: str | Path | None = None,
 ) -> list[Item]:
     """Gather what is known of every clip of a run; sounds are read when a metric asks.
 
@@ -49,6 +50,8 @@ def load_items(
         What the run made, and what the sound classifier heard in it.
     clips_paths, rows_paths, events_paths : sequence of path
         Shards of clips, their tables, their events.
+    reference_path : path, optional
+        What is heard in the recorded sound of all clips, for metrics that ask for it.
 
     Returns
     -------
@@ -78,8 +81,19 @@ def load_items(
     if lost:
         raise StoreError(f"{sound_path}: {len(lost)} test clips are missing, first {lost[0]}; make it again")
     recordings = _recordings(rows, clips)
+    reference = None if reference_path is None else read_reference(reference_path)
     return [
-        _item(rows[clip_id], sounds, judgements, clips, events[clip_id], classes, columns, recordings)
+        _item(
+            rows[clip_id],
+            sounds,
+            judgements,
+            clips,
+            events[clip_id],
+            classes,
+            columns,
+            recordings=recordings,
+            reference=reference,
+        )
         for clip_id in sounds.items
     ]
 
@@ -101,6 +115,25 @@ def _recordings(rows: Mapping[str, Clip], clips: ShardSet) -> tuple[Recording, .
 def _read_recording(clips: ShardSet, clip_id: str) -> tuple[NDArray[np.float32], int]:
     rate_hz = int(clips.item_attributes(clip_id).get("sample_rate_hz", 44100))
     return _read(clips, clip_id, "audio"), rate_hz
+
+
+def read_reference(path: str | Path) -> Reference:
+    """Read what :func:`foley.training.sound_classifier.judge_recordings` wrote."""
+    shard = ShardReader(path)
+    about = [shard.item_attributes(clip_id) for clip_id in shard.items]
+    return Reference(
+        clip_ids=tuple(shard.items),
+        labels=tuple(one["label"] for one in about),
+        splits=tuple(one["split"] for one in about),
+        read=partial(_heard, shard),
+    )
+
+
+def _heard(shard: ShardReader, clip_id: str, name: str) -> NDArray[np.float32]:
+    """One thing that was heard in a clip."""
+    if name not in shard.names(clip_id):
+        raise StoreError(f"{shard.path}: {clip_id} has no {name}; delete the file and run again")
+    return _read(shard, clip_id, name)
 
 
 def _classes(sounds: ShardReader, judgements: ShardReader) -> tuple[tuple[str, ...], list[int]]:
@@ -125,7 +158,9 @@ def _item(
     events: Sequence[Event],
     classes: tuple[str, ...],
     columns: list[int],
+    *,
     recordings: tuple[Recording, ...],
+    reference: Reference | None,
 ) -> Item:
     names = sounds.names(row.clip_id)
     probabilities = None
@@ -158,6 +193,8 @@ def _item(
         ),
         load_shifted=partial(_read, sounds, row.clip_id, "shifted") if "shifted" in names else None,
         shifted_by_s=float(attributes.get("shifted_by_s", 0.0)),
+        load_heard=partial(_heard, judgements, row.clip_id) if row.clip_id in judgements else None,
+        reference=reference,
     )
 
 
@@ -173,6 +210,7 @@ def score_run(
     clips_paths: Sequence[str],
     rows_paths: Sequence[str],
     events_paths: Sequence[str],
+    reference_path: str | Path | None = None,
     seed: int,
     metrics_folder: str | Path,
 ) -> None:
@@ -182,7 +220,7 @@ def score_run(
     ----------
     settings : mapping
         For each metric (an entry of ``metrics`` in ``foley/registry.py``) the fields of its ``Config``.
-    sound_path, judgements_path, clips_paths, rows_paths, events_paths
+    sound_path, judgements_path, clips_paths, rows_paths, events_paths, reference_path
         See :func:`load_items`.
     seed : int
         Configured seed, for resampling.
@@ -202,6 +240,7 @@ def score_run(
         clips_paths=clips_paths,
         rows_paths=rows_paths,
         events_paths=events_paths,
+        reference_path=reference_path,
     )
     scores = {name: _scored(name, fields, items, seed) for name, fields in sorted(settings.items())}
     folder = Path(metrics_folder)

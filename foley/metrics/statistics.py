@@ -104,6 +104,43 @@ def percentile_interval(samples: NDArray[np.float64], level: float) -> Interval:
     return float(low), float(high)
 
 
+def shifted_interval(
+    value: float, samples: NDArray[np.float64], level: float, least: float = -np.inf
+) -> Interval:
+    """Percentile interval of a statistic that resampling itself moves.
+
+    A resample repeats some clips and lacks others, so that it is less diverse than the set that it was
+    drawn from: distances between distributions grow. The interval is shifted so that the samples'
+    median lies on the value.
+
+    Parameters
+    ----------
+    value : float
+        The statistic of the whole set.
+    samples : ndarray of float64, shape (n_resamples,)
+        Of the resamples; undefined ones (NaN) are left out.
+    level : float
+        Confidence level.
+    least : float
+        Smallest value that the statistic can have.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end; ``(None, None)`` without samples.
+
+    Examples
+    --------
+    >>> shifted_interval(1.0, np.array([2.0, 3.0, 4.0]), 0.5, least=0.6)
+    (0.6, 1.5)
+    """
+    low, high = percentile_interval(samples, level)
+    if low is None or high is None:
+        return None, None
+    shift = value - float(np.median(samples[np.isfinite(samples)]))
+    return max(low + shift, least), max(high + shift, least)
+
+
 def weighted_medians(groups: Sequence[NDArray[np.float64]], weights: Weights) -> NDArray[np.float64]:
     """Median of all values for every resample; NaN where a resample holds no value.
 

@@ -1,8 +1,6 @@
 """Figures: the paper's own and what a reader wants to see. Equal inputs give equal bytes."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,15 @@ from numpy.typing import NDArray
 from foley.errors import ConfigError, MediaError
 from foley.media.paths import media_path
 from foley.media.video import read_frames
-from foley.metrics.base import Score
-from foley.metrics.evaluate import read_score
 from foley.report.autofoley import PAPER_PATH, ROWS
 from foley.report.config import ReportConfig
+from foley.report.gan_figures import GAN_CAPTIONS, GAN_FIGURES
 from foley.report.measured import Measured
+from foley.report.run_paths import RunPaths, blank, held_out_clips, one_of_each_recording_first, read_curve
 from foley.report.tables import read_paper
 from foley.store.files import atomic_path, read_json
-from foley.store.manifests import Clip, Event, read_rows
-from foley.store.shards import ShardReader, ShardSet
+from foley.store.manifests import Clip
+from foley.store.shards import ShardReader
 
 _DPI = 100
 _BLUE, _ORANGE, _GREY = "#3b6ea5", "#d9822b", "#9a9a9a"
@@ -32,96 +30,6 @@ _TIMED_FIRST = ("break", "clock", "cutting", "gunshot", "horse", "rain")
 """Classes of Fig. 12, in this order where the data has them."""
 
 
-@dataclass(frozen=True)
-class RunPaths:
-    """Where a figure finds things.
-
-    Parameters
-    ----------
-    results_dir, data_dir : Path
-        Folder of results; folder that clip paths are relative to.
-    dataset : str
-        Data set of the run.
-    experiments : mapping of str to sequence of int
-        Seeds of every experiment.
-    report : ReportConfig
-        Which experiment stands for which model of the paper.
-    """
-
-    results_dir: Path
-    data_dir: Path
-    dataset: str
-    experiments: Mapping[str, Sequence[int]]
-    report: ReportConfig = field(default_factory=ReportConfig)
-
-    @property
-    def dataset_dir(self) -> Path:
-        """Folder of the data set's results."""
-        return self.results_dir / self.dataset
-
-    def run(self, experiment: str, seed: int) -> Path:
-        """Folder of one run."""
-        return self.dataset_dir / "experiments" / experiment / f"seed{seed}"
-
-    def clips(self) -> list[Clip]:
-        """All clips, sorted by id."""
-        rows = [row for path in self._clip_files("[0-9]*[0-9].tsv") for row in read_rows(path, Clip)]
-        return sorted(rows, key=lambda row: row.clip_id)
-
-    def events(self) -> list[Event]:
-        """All events of all clips."""
-        return [row for path in self._clip_files("*.events.tsv") for row in read_rows(path, Event)]
-
-    def sounds(self) -> ShardSet:
-        """Recorded sound of all clips."""
-        return ShardSet(self._clip_files("*.h5"))
-
-    def models(self) -> dict[str, str]:
-        """Experiments that are the paper's models 1 and 2, as far as they are configured."""
-        rows = self.report.rows.get("autofoley_table4") or self.report.rows.get("autofoley_table1") or {}
-        return {title: rows[title] for title in ("Model 1", "Model 2") if title in rows}
-
-    def scores(self, experiment: str, metric: str) -> list[Score]:
-        """Scores of all seeds of an experiment; none where the metric was not computed."""
-        paths = [
-            self.run(experiment, seed) / f"metrics/{metric}.json" for seed in self.experiments[experiment]
-        ]
-        return [read_score(path) for path in paths if path.is_file()]
-
-    def _clip_files(self, pattern: str) -> list[Path]:
-        folder = self.dataset_dir / "clips"
-        found = sorted(folder.glob(pattern))
-        # A hidden or half-written shard (".part-", ".partial-") is no part of the data.
-        return [path for path in found if ".part" not in path.name and path.is_file()]
-
-
-def held_out_clips(paths: RunPaths) -> dict[str, list[Clip]]:
-    """Test clips by label; one clip of each recording first, so that few clips show much."""
-    by_label: dict[str, list[Clip]] = {}
-    for clip in paths.clips():
-        if clip.split == "test":
-            by_label.setdefault(clip.label, []).append(clip)
-    return {label: _one_of_each_recording_first(by_label[label]) for label in sorted(by_label)}
-
-
-def _one_of_each_recording_first(clips: list[Clip]) -> list[Clip]:
-    place: dict[str, int] = {}
-    ranked = []
-    for clip in clips:
-        rank = place.get(clip.recording_id, 0)
-        place[clip.recording_id] = rank + 1
-        ranked.append((rank, clip.clip_id, clip))
-    return [clip for _, _, clip in sorted(ranked, key=lambda entry: entry[:2])]
-
-
-def _blank(text: str) -> Figure:
-    figure = Figure(figsize=(6, 1.5), layout="constrained")
-    axes = figure.subplots()
-    axes.axis("off")
-    axes.text(0.5, 0.5, text, ha="center", va="center")
-    return figure
-
-
 # --- contact sheet ---------------------------------------------------------------------------------
 
 
@@ -129,7 +37,7 @@ def contact_sheet(paths: RunPaths, n_clips: int = 2, frames_per_clip: int = 3, s
     """Frames of test clips, one row a class: the middle frame is at an event, where there is one."""
     by_label = held_out_clips(paths)
     if not by_label:
-        return _blank("no test clip")
+        return blank("no test clip")
     first_event: dict[str, float] = {}
     for event in sorted(paths.events(), key=lambda one: (one.clip_id, -one.force, one.time_s)):
         first_event.setdefault(event.clip_id, event.time_s)
@@ -220,7 +128,7 @@ def fig5(paths: RunPaths) -> Figure:
     """Oscillogram and spectrogram of a horse clip (AutoFoley, Fig. 5), or of the first class."""
     by_label = held_out_clips(paths)
     if not by_label:
-        return _blank("no test clip")
+        return blank("no test clip")
     label = "horse" if "horse" in by_label else next(iter(by_label))
     clip = by_label[label][0]
     sounds = paths.sounds()
@@ -243,7 +151,7 @@ def fig12(paths: RunPaths, n_classes: int = 6) -> Figure:
     by_label = held_out_clips(paths)
     models = paths.models()
     if not by_label or not models:
-        return _blank("needs test clips and both models in report.rows.autofoley_table4")
+        return blank("needs test clips and both models in report.rows.autofoley_table4")
     preferred = [label for label in _TIMED_FIRST if label in by_label]
     labels = (preferred + [label for label in by_label if label not in preferred])[:n_classes]
     sounds = paths.sounds()
@@ -293,17 +201,17 @@ def regnet_fig5(paths: RunPaths) -> Figure:
         if (experiment := paths.report.rows.get(table, {}).get(row)) is not None
     }
     if "REGNET" not in chosen:
-        return _blank("needs row S860D32 in report.rows.regnet_table8")
+        return blank("needs row S860D32 in report.rows.regnet_table8")
     runs = {title: paths.run(one, paths.experiments[one][0]) for title, one in chosen.items()}
     learned = read_json(runs["REGNET"] / "model.json")["config"]
     if learned["mixture"] is None:
-        return _blank("needs an experiment that learned from mixed sound")
+        return blank("needs an experiment that learned from mixed sound")
     features = paths.dataset_dir / "features"
     mixed = ShardReader(features / f"mixed/{learned['mixture']}/{learned['representation']}.h5")
     clean = ShardReader(features / f"audio/{learned['representation']}.h5")
     made = {title: ShardReader(run / "sound.h5") for title, run in runs.items()}
     clips = [clip for clip in paths.clips() if clip.clip_id in made["REGNET"] and clip.split == "test"]
-    clip = _one_of_each_recording_first(clips)[0]
+    clip = one_of_each_recording_first(clips)[0]
     panels = {
         "what was mixed in": mixed.read(clip.clip_id, "background"),
         "clean sound": clean.read(clip.clip_id, "features"),
@@ -346,7 +254,7 @@ def fig14(paths: RunPaths) -> Figure:
             counts = np.array([one["counts"] for one in data], dtype=np.float64).sum(axis=0)
             drawn.append((f"{title}: {experiment}", data[0]["classes"], counts))
     if not drawn:
-        return _blank("needs the metric confusion of both models")
+        return blank("needs the metric confusion of both models")
     figure = Figure(figsize=(5.6 * len(drawn), 5.2), layout="constrained")
     for axes, (title, classes, counts) in zip(
         figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True
@@ -367,16 +275,6 @@ def fig14(paths: RunPaths) -> Figure:
     return figure
 
 
-def read_curve(path: Path) -> dict[str, list[float]]:
-    """Read a ``curve.jsonl``: the numbers of each key, in order; other values are left out."""
-    found: dict[str, list[float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        for key, value in json.loads(line).items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                found.setdefault(key, []).append(float(value))
-    return found
-
-
 def training_curves(paths: RunPaths) -> Figure:
     """Every quantity that training logged, over epochs, one line an experiment (first seed)."""
     curves = {
@@ -391,7 +289,7 @@ def training_curves(paths: RunPaths) -> Figure:
         if key not in aside and not key.endswith("_s")
     ]
     if not keys:
-        return _blank("no experiment was trained")
+        return blank("no experiment was trained")
     n_columns = min(3, len(keys))
     n_rows = -(-len(keys) // n_columns)
     figure = Figure(figsize=(4.2 * n_columns, 3 * n_rows + 0.8), layout="constrained")
@@ -429,7 +327,7 @@ def sync_errors(paths: RunPaths, limit_ms: float = 250.0) -> Figure:
         if own.size:
             drawn.append((f"{title}: {experiment}", own, control))
     if not drawn:
-        return _blank("no sync errors: needs the metric sync of both models")
+        return blank("no sync errors: needs the metric sync of both models")
     figure = Figure(figsize=(5 * len(drawn), 3.4), layout="constrained")
     bins = np.linspace(-limit_ms, limit_ms, 51)
     for axes, (title, own, control) in zip(
@@ -477,7 +375,7 @@ def accuracy(paths: RunPaths) -> Figure:
         and (value := measured.get(experiment, "accuracy", "test/class_average", absent="")).value is not None
     }
     if not values:
-        return _blank("no experiment has an accuracy")
+        return blank("no experiment has an accuracy")
     printed = printed_accuracies(paths.report)
     figure = Figure(figsize=(7.5, 0.36 * len(values) + 1.3), layout="constrained")
     axes = figure.subplots()
@@ -509,6 +407,7 @@ FIGURES: dict[str, Callable[[RunPaths], Figure]] = {
     "training_curves": training_curves,
     "sync_errors": sync_errors,
     "accuracy": accuracy,
+    **GAN_FIGURES,
 }
 
 CAPTIONS: dict[str, str] = {
@@ -520,6 +419,7 @@ CAPTIONS: dict[str, str] = {
     "training_curves": "What training logged, over epochs.",
     "sync_errors": "Signed onset errors of the generated sounds, and of the same sounds put to other clips.",
     "accuracy": "Accuracy of every experiment on test recordings, and the paper's where it prints one.",
+    **GAN_CAPTIONS,
 }
 
 

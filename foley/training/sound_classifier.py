@@ -27,11 +27,10 @@ from torch.nn import functional
 from foley.errors import ManifestError, StoreError
 from foley.features.engines.devices import device_for_job
 from foley.models.layers.sound_net import SoundNet
-from foley.provenance import file_sha256
 from foley.seeds import derive_seed
 from foley.store.files import atomic_path, read_json, write_json
 from foley.store.manifests import Clip, read_rows
-from foley.store.shards import ShardReader, ShardSet, ShardWriter
+from foley.store.shards import ShardSet
 from foley.training.sound_classifier_config import SoundClassifierConfig
 
 logger = logging.getLogger(__name__)
@@ -104,7 +103,7 @@ def _mel_basis(config: SoundClassifierConfig, sample_rate_hz: int) -> Tensor:
 
 
 @contextmanager
-def _threads(n_threads: int) -> Iterator[None]:
+def fixed_threads(n_threads: int) -> Iterator[None]:
     """Compute with a fixed number of threads: another number gives other last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
@@ -141,7 +140,7 @@ def _seeded_network(n_classes: int, config: SoundClassifierConfig, seed: int) ->
         return SoundNet(n_classes, config.n_mels, config.width)
 
 
-def _predicted(network: SoundNet, spectrograms: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+def predicted(network: SoundNet, spectrograms: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Probabilities (n, n_classes) and embeddings (n, size) of spectrograms (n, n_mels, n_frames)."""
     network.eval()
     probabilities, embeddings = [], []
@@ -274,7 +273,7 @@ def train_sound_classifier(
         logger.warning("%s is the only class: what is judged to be of it says nothing", classes[0])
     clips = ShardSet(clips_paths)
     where = torch.device(device_for_job(device))
-    with _threads(n_threads):
+    with fixed_threads(n_threads):
         spectrograms, rate_hz = _read_spectrograms(train, clips, config)
         targets = torch.tensor([classes.index(row.label) for row in train])
         network = _seeded_network(len(classes), config, seed)
@@ -306,7 +305,7 @@ def train_sound_classifier(
 def _judged(
     network: SoundNet, spectrograms: Tensor, rows: Sequence[Clip], classes: Sequence[str], where: torch.device
 ) -> dict[str, Any]:
-    probabilities, _ = _predicted(network, spectrograms, where)
+    probabilities, _ = predicted(network, spectrograms, where)
     return _accuracies([row.label for row in rows], probabilities, classes)
 
 
@@ -347,61 +346,3 @@ def load_sound_classifier(
             "delete both and run again"
         ) from error
     return network.eval(), LogMel(config, facts["sample_rate_hz"], basis), facts
-
-
-def judge_sounds(
-    *,
-    sound_path: str | Path,
-    model_path: str | Path,
-    facts_path: str | Path,
-    n_threads: int,
-    device: str,
-    judgements_path: str | Path,
-) -> None:
-    """Let the sound classifier judge every generated sound of a run.
-
-    Parameters
-    ----------
-    sound_path : path
-        Shard of a run; items with a ``waveform (n_samples,)`` (the test clips) are judged.
-    model_path, facts_path : path
-        The sound classifier.
-    n_threads : int
-        Threads to compute with.
-    device : {"cpu", "cuda"}
-        Where to compute.
-    judgements_path : path
-        Shard to write: item ``probabilities (n_classes,)`` and ``embedding (8 * width,)``, float32;
-        file attribute ``classes`` names the probabilities in order.
-
-    Raises
-    ------
-    StoreError
-        If a waveform does not have the classifier's sample rate, or is not finite.
-    """
-    network, log_mel, facts = load_sound_classifier(model_path, facts_path)
-    sounds = ShardReader(sound_path)
-    where = torch.device(device_for_job(device))
-    network.to(where)
-    attributes = {
-        "classes": facts["classes"],
-        "sound_sha256": file_sha256(sound_path),
-        "model_sha256": file_sha256(model_path),
-    }
-    with _threads(n_threads), ShardWriter(judgements_path, attributes) as shard:
-        for clip_id in sounds.items:
-            if shard.done(clip_id) or "waveform" not in sounds.names(clip_id):
-                continue
-            waveform = sounds.read(clip_id, "waveform")
-            attrs = sounds.item_attributes(clip_id)
-            if attrs["sample_rate_hz"] != facts["sample_rate_hz"]:
-                raise StoreError(
-                    f"{sound_path}: {clip_id} has {attrs['sample_rate_hz']} samples a second, the sound "
-                    f"classifier was trained at {facts['sample_rate_hz']}; train both on the same clips"
-                )
-            if not np.isfinite(waveform).all():
-                raise StoreError(f"{sound_path}: {clip_id} has samples that are not finite; make it again")
-            probabilities, embedding = _predicted(network, log_mel(waveform)[None], where)
-            arrays = {"probabilities": probabilities[0].numpy(), "embedding": embedding[0].numpy()}
-            shard.write(clip_id, arrays, {key: attrs[key] for key in ("label", "split") if key in attrs})
-    logger.info("%s: judged", judgements_path)

@@ -12,7 +12,9 @@ import pytest
 
 from foley.errors import ConfigError, StoreError
 from foley.metrics.evaluate import MetricRow, collect_metrics
+from foley.report.config import ReportConfig
 from foley.report.figures import FIGURES, RunPaths, plot_figure, spectrogram_db
+from foley.report.gan_figures import rainbowgram
 from foley.report.page import read_provenance, write_report
 from foley.report.results_doc import copy_image, write_results_page
 from foley.store.files import write_json
@@ -26,6 +28,7 @@ REPORT: dict[str, Any] = {
     "rows": {
         "autofoley_table4": {"Model 1": "one", "Model 2": "two"},
         "autofoley_table5": {"Frame Sequence Network": "one"},
+        "foleygan_table1": {"Real Data": "one", "FoleyGAN": "two"},
     },
     "stand_ins": {},
 }
@@ -232,3 +235,31 @@ def test_a_large_picture_is_made_small_enough_and_stays_the_same_picture(tmp_pat
     small = cv2.imread(str(tmp_path / "small.png"))
     wide = cv2.resize(small, (400, 400)).astype(float)
     assert abs(wide - cv2.imread(str(tmp_path / "large.png"))).mean() < 12
+
+
+def test_a_rainbowgram_colours_a_steady_tone_evenly_and_leaves_silence_black() -> None:
+    time_s = np.arange(22_050) / 22_050
+    note_hz = 65.4 * 2**3
+    picture = rainbowgram(np.sin(2 * np.pi * note_hz * time_s), 22_050)
+    row = picture[72, 20:-20]  # 24 notes an octave, three octaves up
+    assert row.min(axis=1).max() < 0.1  # a pure colour
+    assert row.max(axis=1).min() > 0.95
+    assert row.std(axis=0).max() < 0.05
+    rush = rainbowgram(np.random.default_rng(0).standard_normal(22_050), 22_050)
+    assert rush[72].std(axis=0).max() > 0.2
+    assert not rainbowgram(np.zeros(22_050), 22_050).any()
+
+
+def test_the_figures_of_generators_show_the_rows_of_the_table(project: Path) -> None:
+    paths = RunPaths(
+        project / "results", project / "data", "toy", EXPERIMENTS, ReportConfig.model_validate(REPORT)
+    )
+    titles = {
+        name: [axes.get_title() for axes in FIGURES[name](paths).axes if axes.get_title()]
+        for name in ("rainbowgrams", "gan_losses", "sample_sheet")
+    }
+    assert titles["rainbowgrams"] == ["recorded", "FoleyGAN"]
+    assert titles["gan_losses"] == ["FoleyGAN"]
+    assert titles["sample_sheet"] == ["recorded", "FoleyGAN"]
+    (losses,) = FIGURES["gan_losses"](paths).axes
+    assert losses.lines[0].get_ydata().tolist() == [1, 1 / 2, 1 / 3]

@@ -11,9 +11,9 @@ from foley.errors import ManifestError, StoreError
 from foley.store.files import read_json
 from foley.store.manifests import Clip, write_rows
 from foley.store.shards import ShardReader, ShardWriter
+from foley.training.judging import judge_recordings, judge_sounds, sketch
 from foley.training.sound_classifier import (
     LogMel,
-    judge_sounds,
     load_sound_classifier,
     train_sound_classifier,
 )
@@ -164,6 +164,33 @@ def test_judges_every_waveform_of_a_run(model, tmp_path):
         label = judgements.item_attributes(clip_id)["label"]
         n_right += LABELS[probabilities.argmax()] == label
     assert n_right >= 8
+
+
+def test_judges_the_recorded_sound_of_every_clip(clips, model, tmp_path):
+    judge_recordings(
+        **clips,
+        model_path=model["model_path"],
+        facts_path=model["facts_path"],
+        n_threads=1,
+        device="cpu",
+        reference_path=tmp_path / "reference.h5",
+    )
+    reference, shard = ShardReader(tmp_path / "reference.h5"), ShardReader(clips["clips_paths"][0])
+    assert reference.items == shard.items
+    assert reference.item_attributes("hum_00") == {"label": "hum", "split": "test"}
+    waves = {clip_id: shard.read(clip_id, "audio") for clip_id in ("hum_00", "rush_05")}
+    judged = judge(model, write_sound(tmp_path / "sound.h5", waves), tmp_path / "judgements.h5")
+    for clip_id in waves:
+        for name in ("probabilities", "embedding", "sketch"):
+            np.testing.assert_array_equal(reference.read(clip_id, name), judged.read(clip_id, name))
+        assert "effects" not in judged.names(clip_id)
+
+
+def test_a_sketch_averages_cells_of_4_bands_and_8_frames():
+    values = torch.arange(10 * 20, dtype=torch.float32).view(10, 20)
+    cells = sketch(values)
+    assert cells.shape == (2, 2)
+    assert float(cells[1, 0]) == float(values[4:8, :8].mean())
 
 
 def test_what_is_loaded_is_what_was_trained(clips, model):

@@ -75,24 +75,48 @@ def find_weights(config: "BackboneConfig", known: WeightsFile) -> Path | None:
                 f"{path}: name the file's sha256 beside its path; this file's is {file_sha256(path)}"
             )
     elif known.package:
-        path, sha256 = _packaged(known, config.network), config.sha256 or known.sha256
+        return packaged_weights(known, config.network, config.sha256)
     else:
         raise ConfigError(
             f"no package contains weights for {config.network}: get {known.source}, and set weights to its "
             'path and sha256 to its digest (or weights: "random", for tests only)'
         )
-    found = file_sha256(path)
-    if not found.startswith(sha256):
-        raise ConfigError(f"{path}: sha256 is {found}, expected {sha256}; get {known.source}")
+    _check_digest(path, sha256, known)
     return path
 
 
-def _packaged(known: WeightsFile, network: str) -> Path:
-    """File inside an installed package, found without importing the package."""
+def _check_digest(path: Path, sha256: str, known: WeightsFile) -> None:
+    found = file_sha256(path)
+    if not found.startswith(sha256):
+        raise ConfigError(f"{path}: sha256 is {found}, expected {sha256}; get {known.source}")
+
+
+def packaged_weights(known: WeightsFile, network: str, sha256: str | None = None) -> Path:
+    """Find a weights file inside an installed package, without importing the package, and check it.
+
+    Parameters
+    ----------
+    known : WeightsFile
+        Where it is.
+    network : str
+        What the weights are for, for the message.
+    sha256 : str, optional
+        What it must begin with, in place of the known digest.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ConfigError
+        If the package is not installed or the file is another; says what to install.
+    """
     spec = importlib.util.find_spec(known.package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / known.file
         if path.is_file():
+            _check_digest(path, sha256 or known.sha256, known)
             return path
     raise ConfigError(
         f"weights of {network} are missing: install the package {known.package.replace('_', '-')} "
