@@ -51,8 +51,8 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
         model, ``needs_waveform``, whether it learns from waveforms, ``shown_target``, whether it is shown
         the recorded sound's representation when it predicts, and ``has_likelihood``, whether it says how
         likely recorded sound is; and ``needs``, by rule, what its jobs ask of a machine
-        (:func:`foley.needs.foretell_needs`); by metric ``metric_needs``, what it wants of the clips beside the sound
-        (``reference``, ``effects``).
+        (:func:`foley.needs.foretell_needs`); by metric ``metric_needs``, what it wants of the clips
+        beside the sound (``reference``, ``effects``).
 
     Raises
     ------
