@@ -48,7 +48,10 @@ _STAGES = {
         *("stream_visual_features", "compute_flow", "extract_flow_features"),
     ),
     "sound": ("extract_audio_features", "extract_mixed_features", "collect_features"),
-    "train": ("average_class_spectrograms", "train_sound_classifier", "train_vocoder", "train_model"),
+    "train": (
+        *("average_class_spectrograms", "train_sound_classifier", "train_vocoder", "train_model"),
+        "reuse_model",
+    ),
     "make": ("synthesize_audio", "compute_judgements", "probe_model"),
     "judge": ("score_run", "collect_metrics", "tabulate", "plot_figure", "write_report", "write_crate"),
 }
@@ -283,7 +286,9 @@ def cost_stages(config: configuration.Config, plan: Plan, seconds: Mapping[str, 
     needs = foretell_needs(config)
     on_gpu = NETWORKS if config.device == "cuda" else ()
     stages = []
-    for name, rules in _STAGES.items():
+    listed = {rule for rules in _STAGES.values() for rule in rules}
+    others = tuple(rule for rule in plan.n_jobs if rule not in listed)
+    for name, rules in (_STAGES | ({"other": others} if others else {})).items():
         present = [rule for rule in rules if rule in plan.n_jobs]
         hours = {rule: plan.n_jobs[rule] * seconds[rule] / 3600 for rule in present if rule in seconds}
         stages.append(
