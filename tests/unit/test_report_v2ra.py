@@ -91,7 +91,7 @@ def test_the_printed_grades_add_up_or_say_that_they_do_not() -> None:
         printed = {(one.row, one.column): one for one in paper[name]}
         for audio in ROWS[name]:
             parts = [printed[audio, part].value for part in ("MMS", "MSF", "RMS")]
-            sum_of_parts, one = grade(parts[0], parts[1], parts[2]), printed[audio, "OSG"]
+            sum_of_parts, one = float(grade(parts)), printed[audio, "OSG"]
             if one.note:
                 wrong[audio] = round(sum_of_parts, 4)
                 assert f"gives {sum_of_parts:.4f}" in one.note
