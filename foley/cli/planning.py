@@ -294,7 +294,9 @@ def cost_stages(config: configuration.Config, plan: Plan, seconds: Mapping[str, 
     needs = foretell_needs(config)
     on_gpu = NETWORKS if config.device == "cuda" else ()
     stages = []
-    for name, rules in _STAGES.items():
+    listed = {rule for rules in _STAGES.values() for rule in rules}
+    others = tuple(rule for rule in plan.n_jobs if rule not in listed)
+    for name, rules in (_STAGES | ({"other": others} if others else {})).items():
         present = [rule for rule in rules if rule in plan.n_jobs]
         hours = {rule: plan.n_jobs[rule] * seconds[rule] / 3600 for rule in present if rule in seconds}
         stages.append(
