@@ -130,6 +130,7 @@ def test_every_table_comes_in_every_format(tables: Path) -> None:
     names = {f"autofoley_table{number}" for number in range(1, 10)} | {"autofoley_sync"}
     names |= {f"regnet_table{number}" for number in range(1, 9)} | {"regnet_text", "regnet_vocoders"}
     names |= {f"v2ra_table{number}" for number in range(5, 10)} | {"v2ra_text"}
+    names |= {f"foleygan_table{number}" for number in range(1, 5)} | {"foleygan_sync"}
     names |= {"visual2sound_table1", "visual2sound_table2", "visual2sound_text"}
     assert {path.name for path in tables.iterdir()} == {
         f"{name}.{ending}" for name in names for ending in ("tsv", "md", "html", "tex")
