@@ -388,9 +388,10 @@ def environment_of(pid: int) -> list[bytes]:
 
 def marked(root: Path) -> list[int]:
     """Processes of the cluster in a folder, its jobs among them."""
-    mark = f"{_MARK}={root}".encode()
+    # slurmstepd is started with nothing but the second of these.
+    marks = {f"{_MARK}={root}".encode(), f"SLURM_CONF={root}/etc/slurm.conf".encode()}
     running = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-    return [pid for pid in running if mark in environment_of(pid)]
+    return [pid for pid in running if marks.intersection(environment_of(pid))]
 
 
 def install() -> None:
