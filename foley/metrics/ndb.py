@@ -195,9 +195,8 @@ def _binned(judged: Sequence[Item], labels: Sequence[str], config: Config, seed:
     k = max(2, min(config.k, min(len(recorded), len(judged)) // config.min_per_bin))
     if len(recorded) < 2 * config.min_per_bin:
         note = f"{len(recorded)} training clips are too few for two bins"
-        return Score(
-            None, len(judged), _UNIT, parts={"share": Score(None, len(judged), "proportion", note=note)}
-        )
+        share = Score(None, len(judged), "proportion", note=note)
+        return Score(None, len(judged), _UNIT, parts={"share": share}, note=note)
     made = np.array([item.heard(config.space) for item in judged])
     own, other = bin_sets(recorded, made, k, seed, whiten=config.whiten)
     counts, others = np.bincount(own, minlength=k), np.bincount(other, minlength=k)

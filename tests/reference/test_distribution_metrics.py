@@ -254,6 +254,7 @@ def test_classes_are_binned_on_their_own_with_fewer_bins() -> None:
     assert score.parts["class_average"].value == pytest.approx(np.mean([part.value for part in of_class]))
     few = ndb.score(run(made, recorded[:8], name="sketch"), ndb.Config(k=10), 0)
     assert few.value is None
+    assert few.note == "8 training clips are too few for two bins"
     assert "too few" in few.parts["class/rain"].note
 
 
