@@ -25,6 +25,8 @@ REGISTRY: dict[str, dict[str, str]] = {
         "vgg16": "foley.features.backbones.vgg16",
         "resnet50": "foley.features.backbones.resnet50",
         "vgg19": "foley.features.backbones.vgg19",
+        "vgg19_fc6": "foley.features.backbones.vgg19_fc6",
+        "vgg19_fc6_linear": "foley.features.backbones.vgg19_fc6",
         "bninception": "foley.features.backbones.bninception",
         "flow_grid": "foley.features.backbones.flow_grid",
     },

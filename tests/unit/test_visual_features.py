@@ -14,6 +14,7 @@ from foley import registry
 from foley.errors import ConfigError, StoreError
 from foley.features.backbones import base
 from foley.features.streaming import FeatureJob, PictureSource, extract_streamed, extract_streamed_together
+from foley.features.torchvision_shim import torchvision_models
 from foley.features.visual import BackboneConfig, extract_shard, load_backbone
 from foley.preprocess.interpolation import InterpolationConfig, interpolate_shard
 from foley.preprocess.spacetime import SpacetimeConfig, make_shard
@@ -139,6 +140,27 @@ def test_local_weights_are_checked(tmp_path):
     save_file({"features.0.weight": torch.zeros(1)}, path)
     with pytest.raises(ConfigError, match="does not fit the network"):
         load_backbone(BackboneConfig(**config, sha256=file_sha256(path)))
+
+
+def test_fc6_is_torchvision_s_first_fully_connected_layer(tmp_path):
+    """Before its ReLU and after it, from the file that torchvision hands out."""
+    whole = torchvision_models().vgg19(weights=None).eval()
+    base.randomise(whole, seed=3)
+    path = tmp_path / "vgg19.pth"
+    torch.save(whole.state_dict(), path)
+    shown = torch.from_numpy(pictures(1, 40))
+    normal = shown.permute(0, 3, 1, 2).float()
+    normal = (normal - torch.tensor([123.675, 116.28, 103.53]).view(1, 3, 1, 1)) / torch.tensor(
+        [58.395, 57.12, 57.375]
+    ).view(1, 3, 1, 1)
+    with torch.inference_mode():
+        linear = whole.classifier[0](whole.avgpool(whole.features(normal)).flatten(1))
+        for network, expected in (("vgg19_fc6", linear.relu()), ("vgg19_fc6_linear", linear)):
+            config = BackboneConfig(network=network, weights=str(path), sha256=file_sha256(path), input_px=40)
+            built = registry.load("backbones", network).build(config)(shown)
+            assert built.shape == (1, 4096)
+            torch.testing.assert_close(built, expected, rtol=1e-4, atol=1e-4)
+    assert (linear < 0).any()
 
 
 def test_packaged_weights_are_checked_and_found_without_an_import():

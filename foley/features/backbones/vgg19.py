@@ -1,7 +1,7 @@
 """VGG19's sixteen convolutions: the network of Visual2Sound and V2RA-GAN.
 
-Those papers take the first fully connected layer; here the last convolution is averaged over the
-picture, as for every network. No package contains ImageNet weights: they come from a local file.
+Those papers take the first fully connected layer (``vgg19_fc6``); here the last convolution is averaged
+over the picture, as for every network. No package contains ImageNet weights: they come from a local file.
 """
 
 from typing import TYPE_CHECKING
