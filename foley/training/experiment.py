@@ -138,6 +138,9 @@ def train_experiment(
 
             curve, weights = in_processes(training.processes, device, together)
             system.cpu().load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+        system.to(device).eval()
+        with torch.no_grad():
+            system.conclude(batch for _, batch in examples.batches(indices, _BATCH, device))
         save_weights(system, model_path)
         with atomic_path(curve_path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in curve), encoding="utf-8")
