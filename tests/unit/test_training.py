@@ -249,6 +249,20 @@ def test_waveforms_are_given_to_those_who_learn_from_them(dataset, tmp_path, mon
     assert set(seen) == {REPRESENTATION.settings.n_samples if needed else None}
 
 
+def test_a_system_sees_its_training_clips_once_more_before_it_is_stored(dataset, tmp_path, monkeypatch):
+    """What it keeps then, such as recorded sound to play, must be in the model."""
+
+    def conclude(self, batches):
+        assert not self.training
+        n_clips = sum(len(batch.labels) for batch in batches)
+        self.averages.fill_(n_clips)
+
+    monkeypatch.setattr(FrameSequence, "conclude", conclude)
+    train(dataset, tmp_path)
+    system, facts = load_system(tmp_path / "model.safetensors", tmp_path / "model.json", "cpu")
+    assert set(system.averages.unique().tolist()) == {facts["n_train_clips"]}
+
+
 def test_writes_a_model_that_says_what_it_is(dataset, tmp_path):
     train(dataset, tmp_path)
     facts = read_json(tmp_path / "model.json")
