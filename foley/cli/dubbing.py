@@ -30,8 +30,9 @@ def find_model(model: Path | None, system: str | None, *, default: Path, results
     model : Path or None
         Its folder.
     system : str or None
-        Name of its system. Of the experiments with that system, the one that bears its name is meant;
-        the first seed of it.
+        Name of its system. Of the experiments with that system, the one that bears its name is meant,
+        else the first by name of those that know the most classes, and it is said which; the first seed
+        of it.
     default : Path
         What is meant where neither is said.
     results : Path
@@ -40,7 +41,7 @@ def find_model(model: Path | None, system: str | None, *, default: Path, results
     Raises
     ------
     FoleyError
-        If both are said, nothing of that system was trained, or there is a choice to be made.
+        If both are said, or nothing of that system was trained.
     """
     if system is None:
         return model or default
@@ -53,17 +54,27 @@ def find_model(model: Path | None, system: str | None, *, default: Path, results
         if read_json(path)["config"]["system"] == system
     ]
     folders = sorted({folder.parent for folder in trained})
-    meant = [folder for folder in folders if folder.name == system] or folders
-    if not meant:
+    if not folders:
         raise FoleyError(
             f"{shown(results)}: no model of system {system} is there; `make tables` trains one, or name a "
             "folder with --model"
         )
-    if len(meant) > 1:
-        found = ", ".join(shown(folder) for folder in meant)
-        raise FoleyError(f"{system}: several models are there ({found}); name one with --model")
-    seeds = [folder for folder in trained if folder.parent == meant[0]]
-    return min(seeds, key=lambda folder: int(folder.name.removeprefix("seed")))
+
+    def first_seed(experiment: Path) -> Path:
+        seeds = [folder for folder in trained if folder.parent == experiment]
+        return min(seeds, key=lambda folder: int(folder.name.removeprefix("seed")))
+
+    def order(experiment: Path) -> tuple[bool, int, str]:
+        n_classes = len(read_json(first_seed(experiment) / "model.json")["spec"]["classes"])
+        return experiment.name != system, -n_classes, experiment.name
+
+    meant = min(folders, key=order)
+    if meant.name != system and len(folders) > 1:
+        others = ", ".join(folder.name for folder in folders if folder != meant)
+        Console(stderr=True).print(
+            f"{system}: taking {shown(meant)}; --model takes another ({others})", markup=False, soft_wrap=True
+        )
+    return first_seed(meant)
 
 
 def dub_film(
