@@ -21,7 +21,8 @@ from foley.errors import ConfigError
 from foley.models import frame_relation
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
-from foley.models.layers.adversarial import descend, gradient_penalty
+from foley.models.descent import descend
+from foley.models.layers.adversarial import gradient_penalty
 
 
 class RecogniserConfig(frame_relation.Config):
@@ -141,9 +142,9 @@ class ClassGan(BaseSystem):
 
         made = {"generator": adam(self.generating()), "critic": adam(self.judging())}
         if self.recogniser is not None:
-            made["recogniser"] = torch.optim.AdamW(
-                self.recogniser.parameters(), lr=lr, weight_decay=weight_decay
-            )
+            share = self.gan_config.recogniser_lr_factor
+            group = {"params": list(self.recogniser.parameters()), "lr": lr * share, "lr_share": share}
+            made["recogniser"] = torch.optim.AdamW([group], weight_decay=weight_decay)
         return made
 
     def critic_losses(
@@ -213,10 +214,6 @@ class ClassGan(BaseSystem):
         descend(parts["generator"], optimisers["generator"], clip_norm)
         note(parts)
         if self.recogniser is not None:
-            # The training loop sets one learning rate for all optimisers at the start of an epoch.
-            lr = optimisers["generator"].param_groups[0]["lr"] * self.gan_config.recogniser_lr_factor
-            for group in optimisers["recogniser"].param_groups:
-                group["lr"] = lr
             loss = self.recogniser.losses(batch, generator)["class"]
             descend(loss, optimisers["recogniser"], clip_norm)
             note({"class": loss})

@@ -24,7 +24,8 @@ def descend(
         What :attr:`foley.models.base.System.share_gradients` holds.
     """
     parameters = [value for group in optimiser.param_groups for value in group["params"]]
-    # Some may be unused: the last state of a backward direction leaves a forward layer out.
+    # Some may be unused: the last state of a backward direction leaves a forward layer out, and layers may
+    # not have been grown yet.
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for value, gradient in zip(parameters, gradients, strict=True):
         value.grad = gradient

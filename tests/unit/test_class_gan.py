@@ -14,7 +14,7 @@ from foley.errors import ConfigError
 from foley.features.audio import RepresentationConfig, extract_shard, represent, to_magnitude
 from foley.models import class_gan, gansynth, specgan, wavegan
 from foley.models.base import Batch, DataSpec
-from foley.models.layers.adversarial import descend
+from foley.models.descent import descend
 from foley.training.averages import average_class_spectrograms
 from foley.training.checkpoint import load_system
 from foley.training.config import ExperimentConfig, TrainingConfig

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from foley.models import gansynth, specgan, wavegan
-from foley.models.layers.adversarial import descend, gradient_penalty, shuffle_phase
+from foley.models.descent import descend
+from foley.models.layers.adversarial import gradient_penalty, shuffle_phase
 from foley.models.layers.strided import Narrow, StridedCritic, StridedGenerator, Widen
 
 

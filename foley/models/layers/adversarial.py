@@ -1,4 +1,4 @@
-"""What GANs with a Wasserstein critic share: the gradient penalty, phase shuffle, one step of descent.
+"""What GANs with a Wasserstein critic share: the gradient penalty and phase shuffle.
 
 Gulrajani et al. 2017 for the penalty. Donahue et al. 2019 for phase shuffle; facts of their code
 (``wavegan.py`` in github.com/chrisdonahue/wavegan): one shift for the whole batch, ends continued by
@@ -8,7 +8,7 @@ reflection.
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 
@@ -68,17 +68,3 @@ def shuffle_phase(values: Tensor, radius: int, generator: torch.Generator) -> Te
         return values
     padded = functional.pad(values, (max(shift, 0), max(-shift, 0)), mode="reflect")
     return padded[..., : values.shape[2]] if shift > 0 else padded[..., -values.shape[2] :]
-
-
-def descend(loss: Tensor, optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
-    """Take one step of an optimiser, and leave alone every parameter that is not its own.
-
-    Parameters that the loss does not depend on (layers that have not been grown yet) are not changed.
-    """
-    parameters = [value for group in optimiser.param_groups for value in group["params"]]
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    for value, gradient in zip(parameters, gradients, strict=True):
-        value.grad = gradient
-    if clip_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, clip_norm)
-    optimiser.step()
