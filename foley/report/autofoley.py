@@ -5,7 +5,6 @@ from pathlib import Path
 from foley.report.config import ReportConfig
 from foley.report.measured import Measured, Value
 from foley.report.tables import (
-    NEEDS_LISTENERS,
     NOT_CONFIGURED,
     Cell,
     PaperValue,
@@ -15,6 +14,7 @@ from foley.report.tables import (
     look_up,
     look_up_beside,
     read_paper,
+    unheard,
 )
 
 PAPER_PATH = Path(__file__).with_name("autofoley_paper.tsv")
@@ -286,7 +286,7 @@ def _listeners_table(number: int, paper: list[PaperValue]) -> Table:
         f"autofoley_table{number}",
         f"AutoFoley Table {'VIII' if number == 8 else 'IX'}: human evaluation, selection percentage",
         f"{_QUERIES[number]} A survey needs people; no number can be computed in its place.",
-        tuple(Cell(one.row, one.column, Value(note=NEEDS_LISTENERS), one.value, one.note) for one in paper),
+        tuple(unheard(one) for one in paper),
         "Class",
     )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from foley.report.config import ReportConfig
 from foley.report.measured import Measured, Value
 from foley.report.tables import (
-    NEEDS_LISTENERS,
     NOT_CONFIGURED,
     Cell,
     PaperValue,
@@ -17,6 +16,7 @@ from foley.report.tables import (
     check_rows,
     experiment_of,
     read_paper,
+    unheard,
 )
 
 PAPER_PATH = Path(__file__).with_name("foleygan_paper.tsv")
@@ -107,7 +107,12 @@ def make_tables(measured: Measured, report: ReportConfig) -> list[Table]:
 
 
 def _value(
-    measured: Measured, experiment: str | None, asked: tuple[str, str, float, str], absent: str
+    measured: Measured,
+    experiment: str | None,
+    asked: tuple[str, str, float, str],
+    absent: str,
+    *,
+    no_part: str | None = None,
 ) -> Value:
     """A number of an experiment; what it was not scored by is said to be left out."""
     metric, part, factor, unit = asked
@@ -115,7 +120,7 @@ def _value(
         return Value(note=absent)
     if not measured.has(experiment, metric):
         return Value(note=f"not scored by {metric}")
-    found = measured.get(experiment, metric, part)
+    found = measured.get(experiment, metric, part, absent=no_part)
     return found.times(factor, unit) if unit else found
 
 
@@ -177,7 +182,9 @@ def _encodings_table(measured: Measured, report: ReportConfig, paper: list[Paper
         experiment = experiment_of(report, name, one.column)
         label = report.names.get(one.row) or _CALLED.get(one.row, one.row.lower())
         part = "class_average" if one.row == "Average" else f"class/{label}"
-        cells.append(Cell(one.row, one.column, _bins(measured, experiment, part), one.value, one.note))
+        asked = ("ndb", part, 50.0, "bins of 50")
+        ours = _value(measured, experiment, asked, NOT_CONFIGURED, no_part="no clips of this class")
+        cells.append(Cell(one.row, one.column, ours, one.value, one.note))
     return Table(
         name,
         "FoleyGAN Table III: statistically different bins by class and sound encoding (NDB)",
@@ -189,17 +196,8 @@ def _encodings_table(measured: Measured, report: ReportConfig, paper: list[Paper
     )
 
 
-def _bins(measured: Measured, experiment: str | None, part: str) -> Value:
-    if experiment is None:
-        return Value(note=NOT_CONFIGURED)
-    if not measured.has(experiment, "ndb"):
-        return Value(note="not scored by ndb")
-    share = measured.get(experiment, "ndb", part, absent="no clips of this class")
-    return share.times(50, "bins of 50")
-
-
 def _listeners_table(paper: list[PaperValue]) -> Table:
-    cells = [Cell(one.row, one.column, Value(note=NEEDS_LISTENERS), one.value, one.note) for one in paper]
+    cells = [unheard(one) for one in paper]
     return Table(
         "foleygan_table4",
         "FoleyGAN Table IV: what people said",

@@ -9,7 +9,6 @@ from pathlib import Path
 from foley.report.config import ReportConfig
 from foley.report.measured import Measured, Value
 from foley.report.tables import (
-    NEEDS_LISTENERS,
     Cell,
     PaperValue,
     Table,
@@ -18,6 +17,7 @@ from foley.report.tables import (
     look_up,
     look_up_beside,
     read_paper,
+    unheard,
 )
 
 PAPER_PATH = Path(__file__).with_name("regnet_paper.tsv")
@@ -93,11 +93,6 @@ def make_tables(measured: Measured, report: ReportConfig) -> list[Table]:
     ]
 
 
-def _unheard(printed: PaperValue) -> Cell:
-    """A cell that only people can fill."""
-    return Cell(printed.row, printed.column, Value(note=NEEDS_LISTENERS), printed.value, printed.note)
-
-
 def _called(report: ReportConfig) -> str:
     """What the paper's classes and mixtures are here, as a sentence."""
     if not report.names:
@@ -121,7 +116,7 @@ def _share_cells(measured: Measured, experiment: str | None, row: str) -> list[C
 
 def _preference_table(measured: Measured, report: ReportConfig, paper: list[PaperValue]) -> Table:
     name = "regnet_table1"
-    cells = [_unheard(one) for one in paper]
+    cells = [unheard(one) for one in paper]
     for criterion, part in _SHARES.items():
         for system in ROWS[name]:
             experiment = experiment_of(report, name, system)
@@ -150,7 +145,7 @@ def _real_or_fake_table(measured: Measured, report: ReportConfig, paper: list[Pa
         part = "class_average" if label is None else f"class/{label}"
         return look_up_beside(measured, experiment, "retrieval", part).times(100, "%")
 
-    cells = [_unheard(one) for one in paper]
+    cells = [unheard(one) for one in paper]
     start = "class/"
     scored = [one for one in rows.values() if measured.has(one, "retrieval")]
     parts = {part for one in scored for part in measured.parts(one, "retrieval") if part.startswith(start)}
@@ -201,7 +196,7 @@ def _regulariser_table(measured: Measured, report: ReportConfig, paper: list[Pap
 
 
 def _listeners_on_mixtures_table(measured: Measured, report: ReportConfig, paper: list[PaperValue]) -> Table:
-    cells = [_unheard(one) for one in paper]
+    cells = [unheard(one) for one in paper]
     for one in paper:
         experiment = experiment_of(report, "regnet_table3", f"{one.row} / {one.column}")
         cells.append(Cell(one.row, f"{one.column}, misaligned, objective (%)", _share(measured, experiment)))
@@ -279,7 +274,7 @@ def _capacity_table(measured: Measured, report: ReportConfig, paper: list[PaperV
     cells = []
     for one in paper:
         if one.column != "L2 distance":
-            cells.append(_unheard(one))
+            cells.append(unheard(one))
             continue
         experiment = experiment_of(report, name, one.row)
         ours = look_up(measured, experiment, "l2").times(100, _HUNDREDTHS)
@@ -304,7 +299,7 @@ def _capacity_table(measured: Measured, report: ReportConfig, paper: list[PaperV
 
 def _text_table(measured: Measured, report: ReportConfig, paper: list[PaperValue]) -> Table:
     name = "regnet_text"
-    cells = [_unheard(one) for one in paper]
+    cells = [unheard(one) for one in paper]
     for row in ROWS[name]:
         experiment = experiment_of(report, name, row)
         distance = look_up_beside(measured, experiment, "l2").times(100, _HUNDREDTHS)

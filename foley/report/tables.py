@@ -156,11 +156,18 @@ def look_up(
     return measured.get(experiment, metric, part, absent=absent)
 
 
-def look_up_beside(measured: Measured, experiment: str | None, metric: str, part: str = "") -> Value:
+def look_up_beside(
+    measured: Measured, experiment: str | None, metric: str, part: str = "", *, absent: str | None = None
+) -> Value:
     """As :func:`look_up`, but a metric that the experiment was not scored by is said to be left out."""
     if experiment is None or not measured.has(experiment, metric):
         return Value(note=NOT_CONFIGURED)
-    return measured.get(experiment, metric, part)
+    return measured.get(experiment, metric, part, absent=absent)
+
+
+def unheard(printed: PaperValue) -> Cell:
+    """Make a cell that only people can fill."""
+    return Cell(printed.row, printed.column, Value(note=NEEDS_LISTENERS), printed.value, printed.note)
 
 
 def footnotes(table: Table, scale_note: str, stand_ins: Mapping[str, str]) -> list[str]:

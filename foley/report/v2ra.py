@@ -9,7 +9,6 @@ from pathlib import Path
 from foley.report.config import ReportConfig
 from foley.report.measured import Measured, Value
 from foley.report.tables import (
-    NEEDS_LISTENERS,
     Cell,
     PaperValue,
     Table,
@@ -17,6 +16,7 @@ from foley.report.tables import (
     experiment_of,
     look_up,
     read_paper,
+    unheard,
 )
 
 PAPER_PATH = Path(__file__).with_name("v2ra_paper.tsv")
@@ -186,7 +186,7 @@ def _listeners_table(paper: Sequence[PaperValue]) -> Table:
         "V2RA-GAN Table 9: what people said beside previous work",
         "Mean of scores from 1 (very bad) to 5 (very good): Owens et al. [12] on gravel, wood, cloth and "
         "plastic, Zhou et al. [14] on dogs and fireworks.",
-        tuple(Cell(one.row, one.column, Value(note=NEEDS_LISTENERS), one.value, one.note) for one in paper),
+        tuple(unheard(one) for one in paper),
         "Method",
     )
 

@@ -10,7 +10,6 @@ from foley.metrics.cross_entropy import BITS
 from foley.report.config import ReportConfig
 from foley.report.measured import Measured, Value
 from foley.report.tables import (
-    NEEDS_LISTENERS,
     NOT_CONFIGURED,
     Cell,
     PaperValue,
@@ -20,6 +19,7 @@ from foley.report.tables import (
     look_up,
     look_up_beside,
     read_paper,
+    unheard,
 )
 
 PAPER_PATH = Path(__file__).with_name("visual2sound_paper.tsv")
@@ -39,6 +39,7 @@ and in "upper bound of Owens et al." is asked for each class."""
 TABLES = tuple(ROWS)
 
 _HEARD = "heard right, objective (%)"
+_NOT_MADE = "it does not make this class"
 _OBJECTIVE = (
     "Columns called objective are ours and not the paper's: share of clips in which a sound classifier, "
     "trained on recorded sound, hears the clip's class. It says nothing about how real a sound is."
@@ -80,11 +81,6 @@ def make_tables(measured: Measured, report: ReportConfig) -> list[Table]:
     ]
 
 
-def _unheard(printed: PaperValue) -> Cell:
-    """A cell that only people can fill."""
-    return Cell(printed.row, printed.column, Value(note=NEEDS_LISTENERS), printed.value, printed.note)
-
-
 def _loss_table(measured: Measured, report: ReportConfig, paper: list[PaperValue]) -> Table:
     name = "visual2sound_table1"
     splits = {"Training": "train", "Testing": "test"}
@@ -116,7 +112,7 @@ def _real_or_fake_table(measured: Measured, report: ReportConfig, paper: list[Pa
         if one in rows and measured.has(rows[one], "retrieval")
     ]
     labels = sorted(part.removeprefix(start) for part in set().union(*made))
-    cells = [_unheard(one) for one in paper]
+    cells = [unheard(one) for one in paper]
     for label in [None, *labels]:
         for system in (*_METHODS, "Real"):
             experiment = rows.get(system)
@@ -145,15 +141,9 @@ def _mean_over(measured: Measured, experiment: str | None, labels: list[str]) ->
     return Value(sum(known) / len(known), n=n, n_seeds=values[0].n_seeds, unit=values[0].unit)
 
 
-def _of_class(measured: Measured, experiment: str | None, metric: str, part: str) -> Value:
-    if experiment is None or not measured.has(experiment, metric):
-        return Value(note=NOT_CONFIGURED)
-    return measured.get(experiment, metric, part, absent="it does not make this class")
-
-
 def _text_table(measured: Measured, report: ReportConfig, paper: list[PaperValue]) -> Table:
     name = "visual2sound_text"
-    cells = [_unheard(one) for one in paper]
+    cells = [unheard(one) for one in paper]
     for theirs in _CLASSES:
         label = report.names.get(theirs)
         for row in (_MULTI, _SINGLE, _BOUND):
@@ -164,7 +154,7 @@ def _text_table(measured: Measured, report: ReportConfig, paper: list[PaperValue
                 ("Onset F1, objective", "sync", f"class/{label}", 1.0, "proportion"),
                 ("Cross-entropy (nats)", "cross_entropy", f"test/class/{label}", 1.0, "nats"),
             ):
-                value = _of_class(measured, experiment, metric, part)
+                value = look_up_beside(measured, experiment, metric, part, absent=_NOT_MADE)
                 cells.append(Cell(f"{theirs} / {row}", column, value.times(factor, unit)))
     called = ", ".join(f"{one} is {report.names[one]}" for one in _CLASSES if one in report.names)
     return Table(
