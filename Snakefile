@@ -37,7 +37,6 @@ localrules:
     collect_features,
     reuse_model,
     collect_metrics,
-    reuse_model,
     tabulate,
     write_report,
     write_crate,

@@ -180,7 +180,10 @@ def vocoder_code(wildcards):
 
 def metric_code(wildcards):
     kind = experiment_representation(wildcards)["kind"]
-    metrics = [registry.module_name("metrics", name) for name in metrics_of(wildcards)]
+    metrics = [
+        registry.module_name("metrics", name)
+        for name in metrics_of(wildcards.experiment)
+    ]
     return stage_code(
         "score_run", *metrics, registry.module_name("representations", kind)
     )
@@ -222,15 +225,15 @@ def average_file(wildcards):
     return f"results/{wildcards.dataset}/averages/{name}.h5"
 
 
-def metrics_of(wildcards):
+def metrics_of(experiment):
     """Metrics of an experiment."""
-    return CONFIG.experiments[wildcards.experiment]["metrics"] or list(CONFIG.metrics)
+    return CONFIG.experiments[experiment]["metrics"] or list(CONFIG.metrics)
 
 
 def needs_of(experiment):
     """What the metrics of an experiment want of the clips beside the sound."""
-    names = CONFIG.experiments[experiment]["metrics"] or list(CONFIG.metrics)
-    return {need for name in names for need in CONFIG.derived.metric_needs[name]}
+    needed = CONFIG.derived.metric_needs
+    return {wanted for name in metrics_of(experiment) for wanted in needed[name]}
 
 
 def reference_file(wildcards):
@@ -326,7 +329,7 @@ def figure_features(wildcards):
 
 def metric_settings(wildcards):
     """Settings of every metric of an experiment."""
-    return {name: CONFIG.metrics[name] for name in metrics_of(wildcards)}
+    return {name: CONFIG.metrics[name] for name in metrics_of(wildcards.experiment)}
 
 
 def experiment_representation(wildcards):
