@@ -14,23 +14,21 @@ from itertools import groupby
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
-from foley.models.layers.side_by_side import SideBySide
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
 from foley.models.regnet import Encoder
 
 _FADE_S = 0.01
 
 
-class Config(BaseModel):
+class Config(SideBySideConfig):
     """Sizes, and what an occurrence is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     motion: int = Field(-1, description="which of the visual features is the one of network flow_grid")
     sound_quantile: float = Field(
@@ -47,8 +45,6 @@ class Config(BaseModel):
     n_units: int = Field(512, ge=1, description="units of the encoder's Bi-LSTM in one direction")
     n_hidden: int = Field(256, ge=1, description="units of the perceptron")
     dropout: float = Field(0.5, ge=0, lt=1, description="after each of the encoder's convolutions")
-    standardise: bool = Field(False, description="give visual features zero mean and unit variance")
-    n_components: int | None = Field(None, ge=1, description="principal components kept of each feature")
 
     @field_validator("crop_s")
     @classmethod
@@ -138,9 +134,7 @@ class System(BaseSystem):
             )
         self.config = config
         self.n_steps = spec.n_visual_steps[0]
-        self.side_by_side = SideBySide(
-            spec.visual_dims, standardise=config.standardise, n_components=config.n_components
-        )
+        self.side_by_side = SideBySide(spec.visual_dims, config)
         self.encoder = Encoder(
             self.side_by_side.n_outputs,
             n_encoded=config.n_encoded,

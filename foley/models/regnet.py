@@ -25,7 +25,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,7 +33,7 @@ from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
 from foley.models.descent import descend
-from foley.models.layers.side_by_side import SideBySide
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
 
 PROFILES: dict[str, dict[str, Any]] = {
     "released": {
@@ -54,10 +54,8 @@ PROFILES: dict[str, dict[str, Any]] = {
 _UPSAMPLING = 4  # two transposed convolutions of stride 2
 
 
-class Config(BaseModel):
+class Config(SideBySideConfig):
     """Sizes and options of REGNET; what is not set comes from the profile."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     profile: Literal["released", "paper"] = Field("released", description="whose word counts, code or text")
     # The audio forwarding regulariser.
@@ -85,8 +83,6 @@ class Config(BaseModel):
     detail_gain: float = Field(
         1.0, ge=0, description="first scale of what the post-network adds; short trainings cannot lower it"
     )
-    standardise: bool = Field(False, description="give visual features zero mean and unit variance")
-    n_components: int | None = Field(None, ge=1, description="principal components kept of each feature")
 
     @model_validator(mode="before")
     @classmethod
@@ -94,12 +90,6 @@ class Config(BaseModel):
         if not isinstance(values, Mapping):
             return values
         return {**PROFILES.get(str(values.get("profile", "released")), {}), **values}
-
-    @model_validator(mode="after")
-    def _components_are_of_standardised_features(self) -> "Config":
-        if self.n_components is not None and not self.standardise:
-            raise ValueError("n_components needs standardise: true")
-        return self
 
 
 class Encoder(nn.Module):
@@ -288,9 +278,7 @@ class System(BaseSystem):
                 "representation, or every of the backbone, so that they fit"
             )
         self.config = config
-        self.side_by_side = SideBySide(
-            spec.visual_dims, standardise=config.standardise, n_components=config.n_components
-        )
+        self.side_by_side = SideBySide(spec.visual_dims, config)
         n_visual = self.side_by_side.n_outputs
         self.encoder = Encoder(
             n_visual + config.n_noise,

@@ -28,7 +28,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -36,7 +36,7 @@ from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
 from foley.models.descent import descend
-from foley.models.layers.side_by_side import SideBySide
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
 from foley.models.v2ra_networks import (
     N_SLOTS,
     SAMPLE_RATE_HZ,
@@ -55,10 +55,8 @@ _MEASURED_AT_ONCE = 64
 Adversarial = Literal["least_squares", "cross_entropy", "none"]
 
 
-class Config(BaseModel):
+class Config(SideBySideConfig):
     """Sizes and options of V2RA-GAN; the defaults are the paper's full system."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(64, ge=1, description="d: channels of the first layers")
     decoder_kernels: DecoderKernels = Field(
@@ -78,14 +76,10 @@ class Config(BaseModel):
     dropout_in_use: bool = Field(False, description="drop also when sound is made, as pix2pix does")
     betas: tuple[float, float] = Field((0.9, 0.999), description="of Adam")
     # Not in the paper: for few clips and small machines.
-    standardise: bool = Field(False, description="give visual features zero mean and unit variance")
-    n_components: int | None = Field(None, ge=1, description="principal components kept of each feature")
     full_scale: bool = Field(False, description="learn sound whose loudest training sample is 1")
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":
-        if self.n_components is not None and not self.standardise:
-            raise ValueError("n_components needs standardise: true")
         if self.adversarial == "none" and self.l1_weight == 0:
             raise ValueError("nothing to learn from: adversarial is none and l1_weight is 0")
         return self
@@ -131,9 +125,7 @@ class System(BaseSystem):
                 "interpolation and one every for all of them"
             )
         self.config = config
-        self.side_by_side = SideBySide(
-            spec.visual_dims, standardise=config.standardise, n_components=config.n_components
-        )
+        self.side_by_side = SideBySide(spec.visual_dims, config)
         if self.side_by_side.n_outputs > N_SLOTS:
             raise ConfigError(
                 f"v2ra has {N_SLOTS} slots for a picture, but its features have "

@@ -29,14 +29,14 @@ from torch import Tensor, nn
 from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
-from foley.models.layers.side_by_side import SideBySide
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
 from foley.models.samplernn import Conditions, SampleRNN, SampleRNNConfig, State, draw
 
 _STILL = 1e-5
 """Half a range under which a clip counts as silent: a third of a 16-bit step."""
 
 
-class Config(SampleRNNConfig):
+class Config(SampleRNNConfig, SideBySideConfig):
     """Sizes and options of Visual2Sound; the defaults are the paper's, or SampleRNN's where it is silent."""
 
     encoder: Literal["frame", "sequence", "flow"] = Field("frame", description="how the pictures are told")
@@ -54,8 +54,6 @@ class Config(SampleRNNConfig):
     temperature: float = Field(1.0, gt=0, description="divides the logits that sound is drawn from")
     chunk_samples: int = Field(512, ge=1, description="samples between two steps of the optimiser")
     clip_gradient: float | None = Field(1.0, gt=0, description="largest entry of the gradient")
-    standardise: bool = Field(False, description="give visual features zero mean and unit variance")
-    n_components: int | None = Field(None, ge=1, description="principal components kept of each feature")
 
     @model_validator(mode="after")
     def _chunks_are_frames(self) -> "Config":
@@ -143,9 +141,7 @@ class System(BaseSystem):
         super().__init__(spec, averages)
         _check(config, spec)
         self.config = config
-        self.side_by_side = SideBySide(
-            spec.visual_dims, standardise=config.standardise, n_components=config.n_components
-        )
+        self.side_by_side = SideBySide(spec.visual_dims, config)
         self.sound = SampleRNN(config, told_start=config.encoder != "frame")
         n_visual = self.side_by_side.n_outputs
         self.project: nn.Linear | None = None

@@ -53,6 +53,10 @@ def test_every_overlay_fits(name: str) -> None:
             None,
             r"mixtures\.gauss: a mixture of kind noise needs either std or level_db",
         ),
+        *(
+            (("experiments", name, "model", "standardise"), False, "n_components needs standardise: true")
+            for name in ("regnet", "v2ra", "visual2sound_frame", "owens", "detect_and_play")
+        ),
         (("metrics", "synk"), {}, "no metrics entry is called 'synk'"),
         (("representations", "stft", "n_ftt"), 3, "n_ftt"),
         (("interpolations", "flow", "every"), 4, r"looks at picture 6.*interpolations\.flow\.every: 4"),

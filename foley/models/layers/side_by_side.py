@@ -1,10 +1,11 @@
 """Several visual features as one: beside each other, and smaller where that is wanted."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from foley.models.base import Standardiser
@@ -14,6 +15,21 @@ _N_MEASURED = 20_000
 """Time steps that principal components are measured on."""
 
 
+class SideBySideConfig(BaseModel):
+    """What is done to visual features first; in no paper, for few clips and small machines."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    standardise: bool = Field(False, description="give visual features zero mean and unit variance")
+    n_components: int | None = Field(None, ge=1, description="principal components kept of each feature")
+
+    @model_validator(mode="after")
+    def _components_are_of_standardised_features(self) -> Self:
+        if self.n_components is not None and not self.standardise:
+            raise ValueError("n_components needs standardise: true")
+        return self
+
+
 class SideBySide(nn.Module):
     """Put features of equally many steps beside each other.
 
@@ -21,14 +37,13 @@ class SideBySide(nn.Module):
     ----------
     dims : sequence of int
         Width of each feature.
-    standardise : bool
-        Give every number zero mean and unit variance over the training clips first.
-    n_components : int or None
-        Keep this many principal components of each feature that is wider; needs `standardise`.
+    config : SideBySideConfig
+        Standardised over the training clips; components of each feature that is wider than these are many.
     """
 
-    def __init__(self, dims: Sequence[int], *, standardise: bool, n_components: int | None) -> None:
+    def __init__(self, dims: Sequence[int], config: SideBySideConfig) -> None:
         super().__init__()
+        standardise, n_components = config.standardise, config.n_components
         self.standardisers = nn.ModuleList(Standardiser(dim) for dim in dims if standardise)
         kept = [min(dim, n_components or dim) for dim in dims]
         self.components = nn.ModuleList(

@@ -9,18 +9,16 @@ times for 45 frames).
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from foley.errors import ConfigError
 from foley.models.base import DataSpec
-from foley.models.layers.side_by_side import SideBySide
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
 
 
-class PictureLstmConfig(BaseModel):
+class PictureLstmConfig(SideBySideConfig):
     """Sizes and options of the recurrent network."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_units: int = Field(256, ge=1, description="units of the LSTM")
     n_layers: int = Field(1, ge=1, description="layers of the LSTM")
@@ -31,10 +29,6 @@ class PictureLstmConfig(BaseModel):
     )
     alpha: float = Field(1 / 25**2, gt=0, description="floor of the robust loss")
     # Not in the papers; all off by default.
-    standardise: bool = Field(False, description="give visual features zero mean and unit variance")
-    n_components: int | None = Field(
-        None, ge=1, description="principal components kept of each visual feature"
-    )
     noise: float = Field(0.0, ge=0, description="augmentation: Gaussian noise on visual features")
     keep: float = Field(1.0, gt=0, le=1, description="dropout of the LSTM's states: share that is kept")
     delay_frames: int = Field(
@@ -64,9 +58,7 @@ class PictureLstm(nn.Module):
         if not 1 <= len(spec.visual_dims) <= 2:
             raise ConfigError(f"this system takes 1 or 2 visual features, got {len(spec.visual_dims)}")
         self.config = config
-        self.side_by_side = SideBySide(
-            spec.visual_dims, standardise=config.standardise, n_components=config.n_components
-        )
+        self.side_by_side = SideBySide(spec.visual_dims, config)
         self.lstm = nn.LSTM(self.side_by_side.n_outputs, config.n_units, config.n_layers, batch_first=True)
         n_frames, n_steps = spec.n_audio_frames, spec.n_visual_steps[0]
         middles = (torch.arange(n_frames) + 0.5) * n_steps / n_frames
