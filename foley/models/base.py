@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from foley.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class DataSpec:
@@ -255,6 +257,29 @@ class System(nn.Module, ABC):
     def n_parameters(self) -> int:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+def check_rate(spec: DataSpec, waveforms: NDArray[np.float32], what: str) -> None:
+    """Refuse recorded sound of another rate than the representation's.
+
+    Parameters
+    ----------
+    spec : DataSpec
+    waveforms : ndarray of float32, (n_clips, n_samples)
+        What :meth:`System.listen` is given.
+    what : str
+        What the system does with it, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If the representation has another sample rate than the clips.
+    """
+    if waveforms.shape[1] != spec.n_samples:
+        raise ConfigError(
+            f"{what}: clips have {waveforms.shape[1]} samples, the representation's {spec.sample_rate_hz} Hz "
+            f"make {spec.n_samples}; give the experiment a representation at the clips' sample rate"
+        )
 
 
 class Standardiser(nn.Module):

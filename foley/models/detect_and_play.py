@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foley.errors import ConfigError
-from foley.models.base import Batch, DataSpec, Prediction
+from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.base import System as BaseSystem
 from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
 from foley.models.regnet import Encoder
@@ -163,12 +163,7 @@ class System(BaseSystem):
         ConfigError
             If the representation has another sample rate than the clips.
         """
-        if waveforms.shape[1] != self.spec.n_samples:
-            raise ConfigError(
-                f"detect_and_play plays recorded sound: clips have {waveforms.shape[1]} samples, the "
-                f"representation's {self.spec.sample_rate_hz} Hz make {self.spec.n_samples}; give the "
-                "experiment a representation at the clips' sample rate"
-            )
+        check_rate(self.spec, waveforms, "detect_and_play plays recorded sound")
         sound = torch.from_numpy(waveforms)
         levels = step_levels(sound, self.n_steps)
         motion = self._motion(torch.from_numpy(features[self.config.motion]).float())

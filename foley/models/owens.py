@@ -25,12 +25,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from foley.errors import ConfigError
-from foley.models.base import Batch, DataSpec, Prediction
+from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.base import System as BaseSystem
 from foley.models.layers.exemplars import Exemplars, Windows
 from foley.models.layers.sound_regression import PictureLstm, PictureLstmConfig, SoundComponents
 from foley.models.losses import robust_loss
+
+PLAYED = "recorded sound is played"
+"""What remembering systems do with the clips' sound, for messages."""
 
 
 class Config(PictureLstmConfig):
@@ -88,7 +90,7 @@ class System(BaseSystem):
 
     def listen(self, features: tuple[NDArray[np.float16], ...], waveforms: NDArray[np.float32]) -> None:
         """Refuse sound of another rate than the representation's; see the base class."""
-        check_rate(self.spec, waveforms)
+        check_rate(self.spec, waveforms, PLAYED)
 
     def conclude(self, batches: Iterable[Batch]) -> None:
         """Remember the training clips' sound, where it is played."""
@@ -129,16 +131,6 @@ def exemplars_for(spec: DataSpec, windows: Windows, most: int) -> Exemplars:
         samples_per_frame=spec.n_samples / spec.n_audio_frames,
         most=most,
     )
-
-
-def check_rate(spec: DataSpec, waveforms: NDArray[np.float32]) -> None:
-    """Refuse recorded sound (n_clips, n_samples) of another rate than the representation's: ConfigError."""
-    if waveforms.shape[1] != spec.n_samples:
-        raise ConfigError(
-            f"recorded sound is played: clips have {waveforms.shape[1]} samples, the representation's "
-            f"{spec.sample_rate_hz} Hz make {spec.n_samples}; give the experiment a representation at the "
-            "clips' sample rate"
-        )
 
 
 def remembered_clips(batches: Iterable[Batch]) -> Iterable[tuple[Tensor, Tensor, int]]:

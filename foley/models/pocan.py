@@ -26,13 +26,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foley.models.base import Batch, DataSpec, Prediction
+from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.base import System as BaseSystem
 from foley.models.layers.exemplars import Exemplars, Windows
 from foley.models.layers.sound_net import SoundNet
 from foley.models.layers.sound_regression import PictureLstm, PictureLstmConfig, SoundComponents
 from foley.models.losses import robust_loss
-from foley.models.owens import check_rate, exemplars_for, remembered_clips, round_frames
+from foley.models.owens import PLAYED, exemplars_for, remembered_clips, round_frames
 
 
 class Config(PictureLstmConfig):
@@ -134,7 +134,7 @@ class System(BaseSystem):
 
     def listen(self, features: tuple[NDArray[np.float16], ...], waveforms: NDArray[np.float32]) -> None:
         """Refuse sound of another rate than the representation's; see the base class."""
-        check_rate(self.spec, waveforms)
+        check_rate(self.spec, waveforms, PLAYED)
 
     def conclude(self, batches: Iterable[Batch]) -> None:
         """Remember the training clips' sound, where it is played."""

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from foley.models.base import Batch, DataSpec, Prediction
+from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.base import System as BaseSystem
 from foley.models.layers.exemplars import Windows
-from foley.models.owens import check_rate, exemplars_for, remembered_clips, round_frames
+from foley.models.owens import PLAYED, exemplars_for, remembered_clips, round_frames
 
 
 class Config(BaseModel):
@@ -61,7 +61,7 @@ class System(BaseSystem):
 
     def listen(self, features: tuple[NDArray[np.float16], ...], waveforms: NDArray[np.float32]) -> None:
         """Refuse sound of another rate than the representation's; see the base class."""
-        check_rate(self.spec, waveforms)
+        check_rate(self.spec, waveforms, PLAYED)
 
     def conclude(self, batches: Iterable[Batch]) -> None:
         """Remember the training clips."""

@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foley.errors import ConfigError
-from foley.models.base import Batch, DataSpec, Prediction
+from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.base import System as BaseSystem
 from foley.models.descent import descend
 from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
@@ -162,12 +162,7 @@ class System(BaseSystem):
         ConfigError
             If the representation has another sample rate than the clips.
         """
-        if waveforms.shape[1] != self.spec.n_samples:
-            raise ConfigError(
-                f"v2ra learns waveforms: clips have {waveforms.shape[1]} samples, the representation's "
-                f"{self.spec.sample_rate_hz} Hz make {self.spec.n_samples}; give the experiment a "
-                "representation at the clips' sample rate"
-            )
+        check_rate(self.spec, waveforms, "v2ra learns waveforms")
         if self.config.full_scale:
             self.loudest.fill_(max(float(np.abs(waveforms).max()), 1e-6))
 

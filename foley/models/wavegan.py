@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from foley.errors import ConfigError
-from foley.models.base import Batch, DataSpec, Prediction
+from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.class_gan import ClassGan, GanConfig
 from foley.models.layers.strided import OddKernel, StridedCritic, StridedGenerator, initialise
 
@@ -135,12 +134,7 @@ class System(ClassGan):
         ConfigError
             If the representation has another sample rate than the clips.
         """
-        if waveforms.shape[1] != self.spec.n_samples:
-            raise ConfigError(
-                f"wavegan makes waveforms: clips have {waveforms.shape[1]} samples, the representation's "
-                f"{self.spec.sample_rate_hz} Hz make {self.spec.n_samples}; give the experiment a "
-                "representation at the clips' sample rate"
-            )
+        check_rate(self.spec, waveforms, "wavegan makes waveforms")
 
     def generating(self) -> torch.nn.Module:
         """The generator."""
