@@ -8,6 +8,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
+def leading_directions(
+    covariance: NDArray[np.float64], n: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions in which something varies most.
+
+    Parameters
+    ----------
+    covariance : ndarray of float64, shape (dim, dim)
+    n : int
+        Directions, at most `dim`.
+
+    Returns
+    -------
+    directions : ndarray of float64, shape (dim, n)
+        Orthonormal. The sign of a direction is arbitrary: its largest entry is positive.
+    variances : ndarray of float64, shape (n,)
+        Along them, falling.
+    """
+    variances, found = np.linalg.eigh(covariance)
+    kept = found[:, ::-1][:, :n]
+    signs = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(n)])
+    return kept * signs, variances[::-1][:n]
+
+
 class PrincipalComponents(nn.Module):
     """Rotate standardised features onto the directions in which they vary most.
 
@@ -37,13 +61,9 @@ class PrincipalComponents(nn.Module):
             Centred.
         """
         values = features.astype(np.float64)
-        variances, directions = np.linalg.eigh(values.T @ values / len(values))
-        n_components = self.components.shape[1]
-        kept = directions[:, ::-1][:, :n_components]
-        # The sign of a direction is arbitrary: make the largest entry positive.
-        signs = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(n_components)])
-        scale = 1 / np.sqrt(max(float(variances[::-1][:n_components].mean()), 1e-12))
-        self.components.copy_(torch.from_numpy(kept * signs * scale))
+        directions, variances = leading_directions(values.T @ values / len(values), self.components.shape[1])
+        scale = 1 / np.sqrt(max(float(variances.mean()), 1e-12))
+        self.components.copy_(torch.from_numpy(directions * scale))
 
     def forward(self, features: Tensor) -> Tensor:
         """Rotate features (..., dim) to (..., n_components)."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from foley.errors import ConfigError
 from foley.models.base import DataSpec
+from foley.models.layers.principal_components import leading_directions
 from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
 
 
@@ -121,12 +122,9 @@ class SoundComponents(nn.Module):
         squares = sum(clip.astype(np.float64) @ clip.T for clip in targets) / (
             len(targets) * targets.shape[2]
         )
-        _, found = np.linalg.eigh(squares - np.outer(mean, mean))
-        kept = found[:, ::-1][:, : self.n_kept]
-        # The sign of a direction is arbitrary: make the largest entry positive.
-        signs = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(self.n_kept)])
+        directions, _ = leading_directions(squares - np.outer(mean, mean), self.n_kept)
         self.mean.copy_(torch.from_numpy(mean[:, None]))
-        self.directions.copy_(torch.from_numpy(kept * signs))
+        self.directions.copy_(torch.from_numpy(directions))
 
     def project(self, features: Tensor) -> Tensor:
         """Coefficients (batch, n_components, n_frames) of features (batch, n_bins, n_frames)."""
