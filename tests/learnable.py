@@ -10,6 +10,8 @@ from foley.features.audio import RepresentationConfig, extract_shard
 from foley.store.manifests import Clip, write_rows
 from foley.store.shards import ShardWriter
 from foley.training.averages import average_class_spectrograms
+from foley.training.config import ExperimentConfig
+from foley.training.experiment import train_experiment
 
 RATE_HZ = 8000
 DURATION_S = 0.64
@@ -103,3 +105,25 @@ def write_dataset(folder: Path, *, n_train: int = 6, n_test: int = 2, n_shards: 
     made.averages = str(folder / "averages.h5")
     average_class_spectrograms(audio_paths=made.audio, rows_paths=made.rows, averages_path=made.averages)
     return made
+
+
+def train_small(dataset: Dataset, folder: Path, experiment: ExperimentConfig, **changes: Any) -> Path:
+    """Train an experiment on a data set, on one thread; `changes` are arguments of `train_experiment`."""
+    arguments = {
+        "experiment": "small",
+        "config": experiment.trained_by(),
+        "seed": 0,
+        "base_seed": 0,
+        "visual_paths": dataset.visual_paths(experiment.visual),
+        "audio_paths": dataset.audio,
+        "rows_paths": dataset.rows,
+        "averages_path": dataset.averages,
+        "model_path": str(folder / "model.safetensors"),
+        "facts_path": str(folder / "model.json"),
+        "curve_path": str(folder / "curve.jsonl"),
+        "n_threads": 1,
+        "device": "cpu",
+        "pipeline": {"made": "by a test"},
+    }
+    train_experiment(**{**arguments, **changes})
+    return folder

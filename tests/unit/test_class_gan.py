@@ -19,8 +19,7 @@ from foley.training.averages import average_class_spectrograms
 from foley.training.checkpoint import load_system
 from foley.training.config import ExperimentConfig, TrainingConfig
 from foley.training.examples import read_examples
-from foley.training.experiment import train_experiment
-from tests.learnable import DURATION_S, LABELS, RATE_HZ, VISUAL, Dataset, write_dataset
+from tests.learnable import DURATION_S, LABELS, RATE_HZ, VISUAL, Dataset, train_small, write_dataset
 
 SPEC = DataSpec(("dog", "rain"), (4,), (10,), (10.0,), 64, 32, 8000, 0.5)
 RECOGNISER = {"n_relations": 3, "n_hidden": 4}
@@ -326,24 +325,7 @@ def train(dataset: Dataset, folder: Path, name: str) -> Path:
         model=SMALL[name] | {"recogniser": RECOGNISER},
         training=TrainingConfig(epochs=4, batch_size=6, lr=0.001, save_every=2, clip_norm=None),
     )
-    train_experiment(
-        experiment="small",
-        config=experiment.trained_by(),
-        seed=0,
-        base_seed=0,
-        visual_paths=dataset.visual_paths(experiment.visual),
-        audio_paths=dataset.audio,
-        clips_paths=dataset.clips,
-        rows_paths=dataset.rows,
-        averages_path=dataset.averages,
-        model_path=str(folder / "model.safetensors"),
-        facts_path=str(folder / "model.json"),
-        curve_path=str(folder / "curve.jsonl"),
-        n_threads=1,
-        device="cpu",
-        pipeline={},
-    )
-    return folder
+    return train_small(dataset, folder, experiment, clips_paths=dataset.clips)
 
 
 class KilledError(Exception):

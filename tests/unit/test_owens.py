@@ -24,8 +24,7 @@ from foley.synthesis.generate import synthesize
 from foley.training import loop
 from foley.training.averages import average_class_spectrograms
 from foley.training.config import ExperimentConfig, TrainingConfig
-from foley.training.experiment import train_experiment
-from tests.learnable import DURATION_S, RATE_HZ, VISUAL, Dataset, write_dataset
+from tests.learnable import DURATION_S, RATE_HZ, VISUAL, Dataset, train_small, write_dataset
 
 SPEC = DataSpec(
     classes=("bang", "drip", "tick"),
@@ -429,24 +428,7 @@ def experiment(system: str, **model: Any) -> ExperimentConfig:
 
 
 def trained(dataset: Dataset, folder: Path, of: ExperimentConfig) -> Path:
-    train_experiment(
-        experiment="small",
-        config=of.trained_by(),
-        seed=0,
-        base_seed=0,
-        visual_paths=dataset.visual_paths(of.visual),
-        audio_paths=dataset.audio,
-        clips_paths=dataset.clips,
-        rows_paths=dataset.rows,
-        averages_path=dataset.averages,
-        model_path=str(folder / "model.safetensors"),
-        facts_path=str(folder / "model.json"),
-        curve_path=str(folder / "curve.jsonl"),
-        n_threads=1,
-        device="cpu",
-        pipeline={},
-    )
-    return folder
+    return train_small(dataset, folder, of, clips_paths=dataset.clips)
 
 
 def sound(

@@ -12,9 +12,8 @@ from foley.errors import ConfigError, FoleyError
 from foley.models.frame_sequence import System as FrameSequence
 from foley.store.files import read_json
 from foley.training.config import ExperimentConfig, TrainingConfig
-from foley.training.experiment import train_experiment
 from foley.training.team import Team, in_processes
-from tests.learnable import VISUAL, Dataset, write_dataset
+from tests.learnable import VISUAL, Dataset, train_small, write_dataset
 
 pytest.importorskip("lightning_fabric")
 
@@ -38,22 +37,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def train(dataset: Dataset, folder: Path, **training: int) -> tuple[dict[str, torch.Tensor], str]:
     """Weights and curve."""
     changed = SEQUENCE.training.model_copy(update=training)
-    train_experiment(
-        experiment="small",
-        config=SEQUENCE.model_copy(update={"training": changed}).trained_by(),
-        seed=0,
-        base_seed=0,
-        visual_paths=dataset.visual_paths(SEQUENCE.visual),
-        audio_paths=dataset.audio,
-        rows_paths=dataset.rows,
-        averages_path=dataset.averages,
-        model_path=str(folder / "model.safetensors"),
-        facts_path=str(folder / "model.json"),
-        curve_path=str(folder / "curve.jsonl"),
-        n_threads=1,
-        device="cpu",
-        pipeline={},
-    )
+    train_small(dataset, folder, SEQUENCE.model_copy(update={"training": changed}))
     return load_file(folder / "model.safetensors"), (folder / "curve.jsonl").read_text()
 
 

@@ -19,9 +19,17 @@ from foley.training.averages import average_class_spectrograms
 from foley.training.checkpoint import load_system
 from foley.training.config import ExperimentConfig, TrainingConfig
 from foley.training.examples import read_examples
-from foley.training.experiment import train_experiment
 from foley.training.loop import learning_rate
-from tests.learnable import LABELS, N_STEPS, RATE_HZ, REPRESENTATION, VISUAL, Dataset, write_dataset
+from tests.learnable import (
+    LABELS,
+    N_STEPS,
+    RATE_HZ,
+    REPRESENTATION,
+    VISUAL,
+    Dataset,
+    train_small,
+    write_dataset,
+)
 
 TRAINING = TrainingConfig(epochs=6, batch_size=8, lr=0.01, save_every=2, score_every=2)
 SEQUENCE = ExperimentConfig(
@@ -69,24 +77,7 @@ def dataset(tmp_path_factory) -> Dataset:
 
 
 def train(dataset: Dataset, folder: Path, experiment: ExperimentConfig = SEQUENCE, **changes) -> Path:
-    arguments = {
-        "experiment": "small",
-        "config": experiment.trained_by(),
-        "seed": 0,
-        "base_seed": 0,
-        "visual_paths": dataset.visual_paths(experiment.visual),
-        "audio_paths": dataset.audio,
-        "rows_paths": dataset.rows,
-        "averages_path": dataset.averages,
-        "model_path": str(folder / "model.safetensors"),
-        "facts_path": str(folder / "model.json"),
-        "curve_path": str(folder / "curve.jsonl"),
-        "n_threads": 1,
-        "device": "cpu",
-        "pipeline": {"made": "by a test"},
-    }
-    train_experiment(**{**arguments, **changes})
-    return folder
+    return train_small(dataset, folder, experiment, **changes)
 
 
 def make_sound(

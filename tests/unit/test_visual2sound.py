@@ -21,8 +21,7 @@ from foley.synthesis.config import SynthesisConfig
 from foley.synthesis.generate import synthesize
 from foley.training.averages import average_class_spectrograms
 from foley.training.config import ExperimentConfig, TrainingConfig
-from foley.training.experiment import train_experiment
-from tests.learnable import DURATION_S, LABELS, RATE_HZ, VISUAL, Dataset, write_dataset
+from tests.learnable import DURATION_S, LABELS, RATE_HZ, VISUAL, Dataset, train_small, write_dataset
 
 SPEC = DataSpec(
     classes=("dog",),
@@ -294,23 +293,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def train(dataset: Dataset, folder: Path) -> Path:
-    train_experiment(
-        experiment="small",
-        config=EXPERIMENT.trained_by(),
-        seed=0,
-        base_seed=0,
-        visual_paths=dataset.visual_paths(VISUAL),
-        audio_paths=dataset.audio,
-        rows_paths=dataset.rows,
-        averages_path=dataset.averages,
-        model_path=str(folder / "model.safetensors"),
-        facts_path=str(folder / "model.json"),
-        curve_path=str(folder / "curve.jsonl"),
-        n_threads=1,
-        device="cpu",
-        pipeline={"made": "by a test"},
-    )
-    return folder
+    return train_small(dataset, folder, EXPERIMENT)
 
 
 def make_sound(dataset: Dataset, folder: Path) -> ShardReader:
