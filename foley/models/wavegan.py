@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.class_gan import ClassGan, GanConfig
+from foley.models.layers.post_filter import PostFilter
 from foley.models.layers.strided import OddKernel, StridedCritic, StridedGenerator, initialise
 
 _START = 16
@@ -43,6 +44,11 @@ class Config(GanConfig):
     kernel: OddKernel = Field(25, ge=5, description="steps that a convolution looks at; odd")
     shuffle_radius: int = Field(2, ge=0, description="of phase shuffle; 0 leaves it out")
     n_critic: int = Field(5, ge=1, description="steps of the critic for one of the generator")
+    filter_taps: int | None = Field(
+        None,
+        ge=1,
+        description="taps of the reference's optional filter after the generator (512); null: none",
+    )
 
     @model_validator(mode="after")
     def _level_is_of_a_class(self) -> "Config":
@@ -51,17 +57,19 @@ class Config(GanConfig):
         return self
 
 
-def networks(config: Config, n_classes: int) -> tuple[StridedGenerator, StridedCritic]:
+def networks(config: Config, n_classes: int) -> tuple[nn.Module, StridedCritic]:
     """Make generator and critic, as PyTorch starts them; `n_classes` is 0 for the reference."""
     strides = _STRIDES[config.n_samples]
     rising = [config.width * 2**power for power in range(len(strides))]
-    generator = StridedGenerator(
+    generator: nn.Module = StridedGenerator(
         config.n_noise + n_classes,
         start=(_START,),
         widths=rising[::-1],
         strides=strides,
         kernel=config.kernel,
     )
+    if config.filter_taps is not None:
+        generator = nn.Sequential(generator, PostFilter(config.filter_taps))
     critic = StridedCritic(
         end=(_START,),
         widths=rising,
@@ -136,11 +144,11 @@ class System(ClassGan):
         """
         check_rate(self.spec, waveforms, "wavegan makes waveforms")
 
-    def generating(self) -> torch.nn.Module:
+    def generating(self) -> nn.Module:
         """The generator."""
         return self.generator
 
-    def judging(self) -> torch.nn.Module:
+    def judging(self) -> nn.Module:
         """The critic."""
         return self.critic
 

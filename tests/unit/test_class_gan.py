@@ -297,6 +297,19 @@ def test_specgans_recipe_ends_in_silence_where_the_clip_does() -> None:
     assert to_magnitude(features, config).shape == (129, 126)
 
 
+def test_wavegan_may_end_in_a_learned_filter() -> None:
+    """The reference's post-processing filter: 512 weights more, and at the start nothing is changed."""
+    plain, filtered = make("wavegan"), make("wavegan", filter_taps=512)
+    n_weights = [sum(value.numel() for value in one.generating().parameters()) for one in (plain, filtered)]
+    assert n_weights[1] - n_weights[0] == 512
+    labels = torch.tensor([0, 1])
+    torch.testing.assert_close(filtered.make(labels, drawn()), plain.make(labels, drawn()))
+    taps = filtered.generating()[1].taps
+    assert (taps != 0).sum() == 1
+    filtered.step(batch(), filtered.optimisers(0.01, 0.0), drawn(), None)
+    assert (taps != 0).sum() > 1
+
+
 # From files to files
 
 
