@@ -118,7 +118,7 @@ def _read_recording(clips: ShardSet, clip_id: str) -> tuple[NDArray[np.float32],
 
 
 def read_reference(path: str | Path) -> Reference:
-    """Read what :func:`foley.training.sound_classifier.judge_recordings` wrote."""
+    """Read what :func:`foley.training.judging.judge_recordings` wrote."""
     shard = ShardReader(path)
     about = [shard.item_attributes(clip_id) for clip_id in shard.items]
     return Reference(

@@ -183,21 +183,20 @@ def synthesize(
         return dict(zip(tested, vocode(vocoder, shown, inverse, drawn), strict=True))
 
     def sound_of(
-        made: Prediction, position: int, row: Clip, sounds: Mapping[int, NDArray[np.float32]]
+        arrays: Mapping[str, NDArray[Any]], sound: NDArray[np.float32] | None, row: Clip
     ) -> NDArray[np.float32]:
-        """Finished sound of one clip at the clips' rate."""
-        arrays = _arrays(made, position, with_sound=True)
-        if "waveform" not in arrays:
-            phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
-            sound = sounds.get(position)
+        """Finished sound of one clip at the clips' rate; `sound` is what a vocoder made of it."""
+        waveform = arrays.get("waveform")
+        if waveform is None:
             if sound is None:
+                phase = numpy_generator(base_seed, "phase", row.clip_id, seed)
                 sound = to_waveform(arrays["spectrogram"], inverse, synthesis, phase)
-            arrays["waveform"] = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
+            waveform = resampled(sound, inverse.settings.sample_rate_hz, rate_hz)
         label = row.label
         if "probabilities" in arrays:
             label = system.spec.classes[int(arrays["probabilities"].argmax())]
         drawing = numpy_generator(base_seed, "reference", row.clip_id, seed)
-        return finish(arrays["waveform"], rate_hz, synthesis, references, label, drawing)
+        return finish(waveform, rate_hz, synthesis, references, label, drawing)
 
     with ShardWriter(sound_path, attributes) as shard, torch.no_grad():
         everything = np.arange(len(examples.rows))
@@ -220,9 +219,10 @@ def synthesize(
                 arrays = _arrays(prediction, position, with_sound=row.split == "test")
                 facts_of_clip = _facts(row, rate_hz)
                 if "spectrogram" in arrays or "waveform" in arrays:
-                    arrays["waveform"] = sound_of(prediction, position, row, sounds)
+                    arrays["waveform"] = sound_of(arrays, sounds.get(position), row)
                 if later is not None and shift is not None and is_shifted(row, shift):
-                    arrays["shifted"] = sound_of(later, position, row, later_sounds)
+                    again = _arrays(later, position, with_sound=True)
+                    arrays["shifted"] = sound_of(again, later_sounds.get(position), row)
                     facts_of_clip["shifted_by_s"] = shift.by_s
                 arrays |= surprise.get(row.clip_id, {})
                 shard.write(row.clip_id, arrays, facts_of_clip)
