@@ -8,11 +8,11 @@ shapes, p = 6 the discriminator's.
 """
 
 import math
-from collections.abc import Iterator
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Literal
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -121,19 +121,12 @@ class LongFilter(nn.Conv1d):
     def forward(self, values: Tensor) -> Tensor:
         """Filter (n, 1, n_samples)."""
         n_samples, length = values.shape[2], self.weight.shape[2]
-        n_bins = _fast_length(n_samples + length - 1)
+        n_bins = next_fast_len(n_samples + length - 1, real=True)
         # Convolution layers correlate: they do not turn the kernel round.
         response = torch.fft.rfft(self.weight.flip(2), n_bins)
         filtered = torch.fft.irfft(torch.fft.rfft(values, n_bins) * response, n_bins)
         kept: Tensor = filtered[:, :, length // 2 : length // 2 + n_samples]
         return kept
-
-
-def _fast_length(least: int) -> int:
-    """Smallest even length from `least` on that has no other prime factors than 2, 3 and 5."""
-    powers: Iterator[tuple[int, int, int]] = product(range(1, 20), range(4), range(5))
-    lengths = (int(2**two * 3**three * 5**five) for two, three, five in powers)
-    return min(length for length in lengths if length >= least)
 
 
 class Generator(nn.Module):
