@@ -223,8 +223,6 @@ class ClassGan(BaseSystem):
         """Read the class off the pictures, and make any sound of that class."""
         if self.recogniser is None:
             return self.predicted(batch.labels, generator)
-        steps = self.recogniser.test_steps()
-        probabilities = self.recogniser(batch.visual[0][:, steps]).softmax(dim=1)
-        chosen = probabilities.argmax(dim=1) if batch.forced is None else batch.forced
+        probabilities, chosen = self.recogniser.recognise(batch)
         made = self.predicted(chosen, generator)
         return Prediction(probabilities, made.spectrogram, made.waveform)

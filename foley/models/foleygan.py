@@ -459,9 +459,7 @@ class System(BaseSystem):
 
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
         """Recognise the class, and make the sound of it; the recorded sound is not looked at."""
-        frames = batch.visual[0][:, self.recogniser.test_steps()]
-        probabilities = self.recogniser(frames).softmax(dim=1)
-        chosen = probabilities.argmax(dim=1) if batch.forced is None else batch.forced
+        probabilities, chosen = self.recogniser.recognise(batch)
         made = self.averaged(self._latent(len(chosen), generator), chosen, self.action(batch, chosen))
         return Prediction(probabilities=probabilities, spectrogram=self.targets(made))
 

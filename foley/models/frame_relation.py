@@ -144,13 +144,17 @@ class System(BaseSystem):
         loss = functional.cross_entropy(self(frames, generator), batch.labels)
         return {"total": loss, "class": loss}
 
+    def recognise(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Class probabilities (batch, n_classes), and the class (batch,): forced, or the most probable."""
+        probabilities = self(batch.visual[0][:, self.test_steps()]).softmax(dim=1)
+        return probabilities, probabilities.argmax(dim=1) if batch.forced is None else batch.forced
+
     def predict(self, batch: Batch, generator: torch.Generator) -> Prediction:
         """Recognise the class in the first part of the clip; its average is the sound (equation 7).
 
         A forced class takes the place of the most probable one, with its own probability.
         """
-        probabilities = self(batch.visual[0][:, self.test_steps()]).softmax(dim=1)
-        chosen = probabilities.argmax(dim=1) if batch.forced is None else batch.forced
+        probabilities, chosen = self.recognise(batch)
         share = probabilities.gather(1, chosen[:, None])
         spectrogram = self.averages[chosen] + self.config.probability_gain * share[:, :, None]
         return Prediction(probabilities=probabilities, spectrogram=spectrogram)
