@@ -21,7 +21,7 @@ from torch.nn import functional
 from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.base import System as BaseSystem
-from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig, check_steps
 from foley.models.regnet import Encoder
 
 _FADE_S = 0.01
@@ -121,11 +121,7 @@ class System(BaseSystem):
 
     def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
         super().__init__(spec, averages)
-        if len(set(spec.n_visual_steps)) != 1:
-            raise ConfigError(
-                f"detect_and_play takes visual features of equally many steps, got {spec.n_visual_steps}; "
-                "use one rate and one every for all of them"
-            )
+        check_steps(spec, "detect_and_play")
         n_features = len(spec.visual_dims)
         if not -n_features <= config.motion < n_features or spec.visual_dims[config.motion] % 3:
             raise ConfigError(

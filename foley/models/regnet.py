@@ -33,7 +33,7 @@ from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
 from foley.models.descent import descend
-from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig, check_steps
 
 PROFILES: dict[str, dict[str, Any]] = {
     "released": {
@@ -266,11 +266,7 @@ class System(BaseSystem):
 
     def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
         super().__init__(spec, averages)
-        if len(set(spec.n_visual_steps)) != 1:
-            raise ConfigError(
-                f"regnet takes visual features of equally many steps, got {spec.n_visual_steps}; use one "
-                "interpolation and one every for all of them"
-            )
+        check_steps(spec, "regnet")
         if spec.n_audio_frames != _UPSAMPLING * spec.n_visual_steps[0]:
             raise ConfigError(
                 f"regnet makes {_UPSAMPLING} spectrogram frames of a visual step, but there are "

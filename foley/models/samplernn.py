@@ -51,6 +51,11 @@ class Conditions:
         return self.values[:, self.places[steps]]
 
 
+def dequantise(levels: Tensor, n_levels: int) -> Tensor:
+    """Map levels linearly to [-1, 1], as Visual2Sound's paper does (its Fig. 2)."""
+    return levels.float() * (2 / (n_levels - 1)) - 1
+
+
 class SampleRNNConfig(BaseModel):
     """Sizes of SampleRNN."""
 
@@ -199,7 +204,7 @@ class SampleRNN(nn.Module):
 
     def scaled(self, levels: Tensor) -> Tensor:
         """Levels as the tiers see them, in [-2, 2]."""
-        return (levels.float() * (2 / (self.config.n_levels - 1)) - 1) * _INPUT_RANGE
+        return dequantise(levels, self.config.n_levels) * _INPUT_RANGE
 
     def forward(
         self, levels: Tensor, state: State, conditions: Conditions | None = None

@@ -36,7 +36,7 @@ from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction, check_rate
 from foley.models.base import System as BaseSystem
 from foley.models.descent import descend
-from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig, check_steps
 from foley.models.v2ra_networks import (
     N_SLOTS,
     SAMPLE_RATE_HZ,
@@ -119,11 +119,7 @@ class System(BaseSystem):
                 f"{spec.sample_rate_hz} Hz; set clips.sample_rate_hz, clips.duration_s and the "
                 "representation's rate"
             )
-        if len(set(spec.n_visual_steps)) != 1:
-            raise ConfigError(
-                f"v2ra takes visual features of equally many steps, got {spec.n_visual_steps}; use one "
-                "interpolation and one every for all of them"
-            )
+        check_steps(spec, "v2ra")
         self.config = config
         self.side_by_side = SideBySide(spec.visual_dims, config)
         if self.side_by_side.n_outputs > N_SLOTS:

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from foley.errors import ConfigError
 from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.base import System as BaseSystem
-from foley.models.layers.side_by_side import SideBySide, SideBySideConfig
-from foley.models.samplernn import Conditions, SampleRNN, SampleRNNConfig, State, draw
+from foley.models.layers.side_by_side import SideBySide, SideBySideConfig, check_steps
+from foley.models.samplernn import Conditions, SampleRNN, SampleRNNConfig, State, dequantise, draw
 
 _STILL = 1e-5
 """Half a range under which a clip counts as silent: a third of a 16-bit step."""
@@ -92,11 +92,6 @@ def quantise(sound: Tensor, n_levels: int, quantiser: str) -> tuple[Tensor, Tens
     levels = ((inside + 1) * ((n_levels - 1) / 2)).round().long()
     # Between the two middle levels lies none: silence takes the upper.
     return torch.where(moving[:, None], levels, torch.full_like(levels, n_levels // 2)), spans
-
-
-def dequantise(levels: Tensor, n_levels: int) -> Tensor:
-    """Map levels linearly to [-1, 1], as the paper does (its Fig. 2)."""
-    return levels.float() * (2 / (n_levels - 1)) - 1
 
 
 def samples_a_step(sample_rate_hz: float, visual_hz: float) -> int:
@@ -270,11 +265,7 @@ class System(BaseSystem):
 
 def _check(config: Config, spec: DataSpec) -> None:
     """Refuse data that Visual2Sound cannot learn from."""
-    if len(set(spec.n_visual_steps)) != 1:
-        raise ConfigError(
-            f"visual2sound takes visual features of equally many steps, got {spec.n_visual_steps}; use one "
-            "interpolation and one every for all of them"
-        )
+    check_steps(spec, "visual2sound")
     if config.encoder == "flow" and len(spec.visual_dims) < 2:
         raise ConfigError(
             "visual2sound: encoder flow looks at pictures and at optical flow; name a feature of each under "

@@ -13,7 +13,8 @@ from foley.features.audio import RepresentationConfig, extract_shard
 from foley.metrics.evaluate import load_items
 from foley.models import visual2sound
 from foley.models.base import Batch, DataSpec
-from foley.models.visual2sound import dequantise, quantise, samples_a_step
+from foley.models.samplernn import dequantise
+from foley.models.visual2sound import quantise, samples_a_step
 from foley.store.files import read_json
 from foley.store.manifests import Event, write_rows
 from foley.store.shards import ShardReader, ShardWriter

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from foley.models.base import Standardiser
+from foley.errors import ConfigError
+from foley.models.base import DataSpec, Standardiser
 from foley.models.layers.principal_components import PrincipalComponents
 
 _N_MEASURED = 20_000
@@ -28,6 +29,15 @@ class SideBySideConfig(BaseModel):
         if self.n_components is not None and not self.standardise:
             raise ValueError("n_components needs standardise: true")
         return self
+
+
+def check_steps(spec: DataSpec, system: str) -> None:
+    """Refuse visual features that do not go side by side, because their steps differ: ConfigError."""
+    if len(set(spec.n_visual_steps)) != 1:
+        raise ConfigError(
+            f"{system} takes visual features of equally many steps, got {spec.n_visual_steps}; use one rate "
+            "and one every for all of them"
+        )
 
 
 class SideBySide(nn.Module):
