@@ -16,8 +16,7 @@ are cached). Sound is made by the representation's inverse (``output: parametric
 predicted are answered by recorded sound of the predicted class (``example``).
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -26,16 +25,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foley.models.base import Batch, DataSpec, Prediction, check_rate
-from foley.models.base import System as BaseSystem
-from foley.models.layers.exemplars import Exemplars, Windows
+from foley.models.base import Batch, DataSpec, Prediction
 from foley.models.layers.sound_net import SoundNet
-from foley.models.layers.sound_regression import PictureLstm, PictureLstmConfig, SoundComponents
 from foley.models.losses import robust_loss
-from foley.models.owens import PLAYED, exemplars_for, remembered_clips, round_frames
+from foley.models.playback import SoundRegression, SoundRegressionConfig
 
 
-class Config(PictureLstmConfig):
+class Config(SoundRegressionConfig):
     """Sizes, weights of the losses, the perceptual network, and how sound is made."""
 
     class_weight: float = Field(1.0, ge=0, description="weight of the class loss")
@@ -44,17 +40,9 @@ class Config(PictureLstmConfig):
     perceptual_epochs: int = Field(30, ge=1, description="epochs that it is trained for beforehand")
     perceptual_lr: float = Field(3e-3, gt=0, description="its learning rate at the start; falls as a cosine")
     perceptual_batch: int = Field(32, ge=2, description="clips in its batches")
-    output: Literal["parametric", "example"] = Field("parametric", description="how sound is made")
-    window_s: float = Field(0.5, gt=0, description="example: length of a window")
-    onset_rise: float = Field(
-        0.3, gt=0, le=1, description="example: share of the steepest rise that is an onset"
-    )
-    n_examples: int = Field(
-        4000, ge=1, description="example: windows of training clips that are kept at most"
-    )
 
 
-class System(BaseSystem):
+class System(SoundRegression):
     """Predicts the class, and what is to be added to its base sample.
 
     Parameters
@@ -69,26 +57,15 @@ class System(BaseSystem):
     """
 
     def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
-        super().__init__(spec, averages)
+        super().__init__(config, spec, averages)
         self.config = config
         n_classes = len(spec.classes)
-        self.pictures = PictureLstm(config, spec)
-        self.components = SoundComponents(spec.n_bins, config.n_sound_components)
         self.classify = nn.Linear(config.n_units, n_classes)
         self.regress = nn.Linear(config.n_units, n_classes * self.components.n_kept)
         nn.init.zeros_(self.regress.weight)
         nn.init.zeros_(self.regress.bias)
         self.perceive = SoundNet(n_classes, spec.n_bins, config.perceptual_width)
         self._freeze()
-        self.exemplars: Exemplars | None = None
-        if config.output == "example":
-            windows = Windows(round_frames(config.window_s, spec), config.onset_rise)
-            self.exemplars = exemplars_for(spec, windows, config.n_examples)
-
-    @classmethod
-    def learns_waveforms(cls, settings: Mapping[str, Any]) -> bool:
-        """Whether recorded sound is played."""
-        return Config.model_validate(settings).output == "example"
 
     def _freeze(self) -> None:
         self.perceive.requires_grad_(False).eval()
@@ -98,10 +75,6 @@ class System(BaseSystem):
         super().train(mode)
         self.perceive.eval()
         return self
-
-    def prepare(self, features: tuple[NDArray[np.float16], ...]) -> None:
-        """Measure the visual features, where they are standardised or reduced."""
-        self.pictures.measure(features)
 
     def study(self, targets: NDArray[np.float32], labels: Tensor, generator: torch.Generator) -> None:
         """Find the principal components, and train the perceptual network; see the base class."""
@@ -131,15 +104,6 @@ class System(BaseSystem):
             schedule.step()
         optimiser.zero_grad(set_to_none=True)  # what is left would count when gradients are clipped
         self._freeze()
-
-    def listen(self, features: tuple[NDArray[np.float16], ...], waveforms: NDArray[np.float32]) -> None:
-        """Refuse sound of another rate than the representation's; see the base class."""
-        check_rate(self.spec, waveforms, PLAYED)
-
-    def conclude(self, batches: Iterable[Batch]) -> None:
-        """Remember the training clips' sound, where it is played."""
-        if self.exemplars is not None:
-            self.exemplars.remember(remembered_clips(batches))
 
     def forward(
         self, visual: tuple[Tensor, ...], generator: torch.Generator | None = None
@@ -179,11 +143,4 @@ class System(BaseSystem):
         chosen = logits.argmax(dim=1) if batch.forced is None else batch.forced
         own = every[torch.arange(len(every), device=every.device), chosen]
         spectrogram = self._sound(own, chosen).clamp(min=0)
-        waveform = None
-        if self.exemplars is not None:
-            sounds = [
-                self.exemplars.answer(one, self.spec.n_samples, label)
-                for one, label in zip(spectrogram, chosen.tolist(), strict=True)
-            ]
-            waveform = torch.stack(sounds)
-        return Prediction(logits.softmax(dim=1), spectrogram, waveform)
+        return Prediction(logits.softmax(dim=1), spectrogram, self.play(spectrogram, chosen.tolist()))

@@ -7,19 +7,15 @@ that the training clips are cut into in the same way; what is left at a clip's e
 silence. It looks at no picture and learns nothing. It is no system for films, only a bound.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from foley.models.base import Batch, DataSpec, Prediction, check_rate
-from foley.models.base import System as BaseSystem
-from foley.models.layers.exemplars import Windows
-from foley.models.owens import PLAYED, exemplars_for, remembered_clips, round_frames
+from foley.models.base import Batch, DataSpec, Prediction
+from foley.models.playback import PlaybackSystem, exemplars_for
 
 
 class Config(BaseModel):
@@ -31,7 +27,7 @@ class Config(BaseModel):
     n_examples: int = Field(100_000, ge=1, description="stretches of training clips that are kept at most")
 
 
-class System(BaseSystem):
+class System(PlaybackSystem):
     """Answers the true representation by the nearest recorded sound of the training clips.
 
     Parameters
@@ -50,22 +46,12 @@ class System(BaseSystem):
     needs_waveform = True
 
     def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
-        super().__init__(spec, averages)
-        windows = Windows(round_frames(config.window_s, spec), None)
-        self.exemplars = exemplars_for(spec, windows, config.n_examples)
+        super().__init__(spec, averages, exemplars_for(spec, config.window_s, None, config.n_examples))
 
     @classmethod
     def is_shown_target(cls, settings: Mapping[str, Any]) -> bool:
         """Always: that is the bound."""
         return True
-
-    def listen(self, features: tuple[NDArray[np.float16], ...], waveforms: NDArray[np.float32]) -> None:
-        """Refuse sound of another rate than the representation's; see the base class."""
-        check_rate(self.spec, waveforms, PLAYED)
-
-    def conclude(self, batches: Iterable[Batch]) -> None:
-        """Remember the training clips."""
-        self.exemplars.remember(remembered_clips(batches))
 
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Raise: there is nothing to learn."""
@@ -75,5 +61,4 @@ class System(BaseSystem):
         """Answer each clip's own representation; its own sound is not looked at."""
         if batch.target is None:
             raise ValueError("the retrieval bound needs the representation of the recorded sound")
-        sounds = [self.exemplars.answer(one, self.spec.n_samples) for one in batch.target]
-        return Prediction(waveform=torch.stack(sounds))
+        return Prediction(waveform=self.play(batch.target))
