@@ -85,6 +85,9 @@ class Config(_Block):
     ask_for_gpu: bool | None = None
     """Ask the cluster for a GPU for jobs that can use one; by default where `device` is cuda."""
     data_dir: str = "data"
+    collected: Literal["links", "copies"] = "links"
+    """What stands for the clips and features of all shards: links to the shards' files, or copies of what is
+    in them, for storage where a job gets its inputs alone (S3)."""
     scale_note: str = ""
     """Printed under every table: at what scale its numbers were made."""
     dataset: str

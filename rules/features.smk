@@ -66,6 +66,7 @@ rule collect_features:
     conda:
         "../envs/foley.yaml"
     params:
+        copies=CONFIG.collected == "copies",
         code=stage_code("collect_features"),
     script:
         "../workflow_scripts/collect_features.py"

@@ -78,6 +78,7 @@ rule collect_clips:
     conda:
         "../envs/foley.yaml"
     params:
+        copies=CONFIG.collected == "copies",
         code=stage_code("collect_clips"),
     script:
         "../workflow_scripts/collect_clips.py"

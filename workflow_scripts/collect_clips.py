@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from foley.logs import log_to_file
-from foley.store.collect import join_tables, link_shards
+from foley.store.collect import join_shards, join_tables
 from foley.store.manifests import Clip, Event
 
 if TYPE_CHECKING:
@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 with log_to_file(snakemake.log[0]):
     join_tables(list(snakemake.input.rows), Clip, snakemake.output.rows)
     join_tables(list(snakemake.input.events), Event, snakemake.output.events)
-    link_shards(list(snakemake.input.clips), snakemake.output.clips)
+    join_shards(list(snakemake.input.clips), snakemake.output.clips, copies=snakemake.params.copies)

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from foley.logs import log_to_file
-from foley.store.collect import link_shards
+from foley.store.collect import join_shards
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with log_to_file(snakemake.log[0]):
-    link_shards(list(snakemake.input.shards), snakemake.output.index)
+    join_shards(list(snakemake.input.shards), snakemake.output.index, copies=snakemake.params.copies)

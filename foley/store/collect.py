@@ -18,17 +18,19 @@ from foley.store.manifests import Row
 from foley.store.shards import ShardReader, atomic_hdf5
 
 
-def link_shards(shard_paths: Sequence[str | Path], index_path: str | Path) -> None:
-    """Write an index through which all items of several shards are read as if they lay in one.
+def join_shards(shard_paths: Sequence[str | Path], index_path: str | Path, *, copies: bool = False) -> None:
+    """Write a file through which all items of several shards are read as if they lay in one.
 
     Parameters
     ----------
     shard_paths : sequence of path
-        Finished shards; no item may be in two of them. Nothing is copied: they must stay where they
-        are, as seen from the index.
+        Finished shards; no item may be in two of them.
     index_path : path
         File to write; :class:`~foley.store.shards.ShardReader` reads it like any shard. Its attribute
         ``shards`` holds the size of each, and the digest of how it was made.
+    copies : bool
+        Copy the items, so that the file is whole by itself, wherever it goes. Otherwise it holds links:
+        the shards must stay where they are, as seen from it.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def link_shards(shard_paths: Sequence[str | Path], index_path: str | Path) -> No
         If a shard is missing or damaged, or an item is in two of them.
     """
     index_path = Path(index_path)
-    links: dict[str, str] = {}
+    places: dict[str, str] = {}
     shards = {}
     for path in map(Path, shard_paths):
         reader = ShardReader(path)
@@ -44,13 +46,17 @@ def link_shards(shard_paths: Sequence[str | Path], index_path: str | Path) -> No
         made = json.dumps(reader.attributes, sort_keys=True).encode()
         shards[place] = {"bytes": path.stat().st_size, "made": hashlib.sha256(made).hexdigest()[:16]}
         for item in reader.items:
-            if item in links:
-                raise StoreError(f"{item} is in two shards: {links[item]} and {place}")
-            links[item] = place
+            if item in places:
+                raise StoreError(f"{item} is in two shards: {places[item]} and {place}")
+            places[item] = place
     with atomic_hdf5(index_path) as index:
         index.attrs["shards"] = json.dumps(shards, sort_keys=True)
-        for item, place in sorted(links.items()):
-            index[item] = h5py.ExternalLink(place, f"/{item}")
+        for item, place in sorted(places.items()):
+            if copies:
+                with h5py.File(index_path.parent / place, "r") as shard:
+                    shard.copy(item, index)
+            else:
+                index[item] = h5py.ExternalLink(place, f"/{item}")
 
 
 def join_tables(paths: Sequence[str | Path], kind: type[Row], table_path: str | Path) -> None:

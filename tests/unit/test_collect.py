@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foley.errors import ManifestError, StoreError
-from foley.store.collect import join_tables, link_shards
+from foley.store.collect import join_shards, join_tables
 from foley.store.manifests import Event, read_rows, write_rows
 from foley.store.shards import ShardReader, ShardSet, ShardWriter
 
@@ -25,7 +25,7 @@ def test_an_index_reads_like_one_shard(tmp_path: Path) -> None:
         write_shard(tmp_path / "a/b/001.h5", {"o": 3}),
         write_shard(tmp_path / "a/b/002.h5", {}),
     ]
-    link_shards(paths, tmp_path / "a/b.h5")
+    join_shards(paths, tmp_path / "a/b.h5")
     moved = (tmp_path / "a").rename(tmp_path / "elsewhere")
     for reader in (ShardReader(moved / "b.h5"), ShardSet([moved / "b.h5"])):
         assert reader.items == ["o", "p", "q"]
@@ -34,27 +34,45 @@ def test_an_index_reads_like_one_shard(tmp_path: Path) -> None:
     assert (moved / "b.h5").stat().st_size < 10_000
 
 
+def test_copies_need_no_shard(tmp_path: Path) -> None:
+    paths = [
+        write_shard(tmp_path / "a/b/000.h5", {"p": 1, "q": 2}),
+        write_shard(tmp_path / "a/b/001.h5", {"o": 3}),
+    ]
+    join_shards(paths, tmp_path / "a/b.h5")
+    linked = ShardReader(tmp_path / "a/b.h5")
+    join_shards(paths, tmp_path / "whole.h5", copies=True)
+    for path in paths:
+        path.unlink()
+    whole = ShardReader(tmp_path / "whole.h5")
+    assert whole.items == linked.items == ["o", "p", "q"]
+    assert whole.read("q", "numbers").tolist() == [2, 2, 2, 2]
+    assert whole.item_attributes("o") == {"label": "O"}
+    made = [[shard["made"] for shard in reader.attributes["shards"].values()] for reader in (whole, linked)]
+    assert made[0] == made[1]
+
+
 def test_an_index_tells_how_its_shards_were_made(tmp_path: Path) -> None:
     path = write_shard(tmp_path / "b/000.h5", {"p": 1})
-    link_shards([path], tmp_path / "b.h5")
+    join_shards([path], tmp_path / "b.h5")
     first = (tmp_path / "b.h5").read_bytes()
-    link_shards([path], tmp_path / "b.h5")
+    join_shards([path], tmp_path / "b.h5")
     assert (tmp_path / "b.h5").read_bytes() == first
     write_shard(path, {"p": 1}, made_by="otherwise")
-    link_shards([path], tmp_path / "b.h5")
+    join_shards([path], tmp_path / "b.h5")
     assert (tmp_path / "b.h5").read_bytes() != first
 
 
 def test_an_item_in_two_shards_is_refused(tmp_path: Path) -> None:
     paths = [write_shard(tmp_path / f"b/{name}.h5", {"p": 1}) for name in ("000", "001")]
     with pytest.raises(StoreError, match=r"p is in two shards: b/000\.h5 and b/001\.h5"):
-        link_shards(paths, tmp_path / "b.h5")
+        join_shards(paths, tmp_path / "b.h5")
     assert not (tmp_path / "b.h5").exists()
 
 
 def test_a_shard_that_went_away_is_an_error_that_says_so(tmp_path: Path) -> None:
     path = write_shard(tmp_path / "b/000.h5", {"p": 1})
-    link_shards([path], tmp_path / "b.h5")
+    join_shards([path], tmp_path / "b.h5")
     path.unlink()
     with pytest.raises(StoreError, match="p"):
         ShardReader(tmp_path / "b.h5").read("p", "numbers")

@@ -38,8 +38,8 @@ def test_every_requirement_is_locked_to_a_version_that_fits_it(extra: str) -> No
 def test_what_is_installed_is_what_is_locked() -> None:
     installed: dict[str, str] = {}
     for known in metadata.distributions():
-        # The first on the path is the one that Python imports: setuptools, once imported, hangs copies of its own
-        # (packaging, platformdirs) on the path's end.
+        # The first on the path is the one that Python imports: setuptools, once imported, hangs copies of
+        # its own (packaging, platformdirs) on the path's end.
         installed.setdefault(canonicalize_name(known.metadata["Name"]), known.version.partition("+")[0])
     differing = {
         name: (version, installed[name])

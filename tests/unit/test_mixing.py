@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from foley.errors import ConfigError
 from foley.features.audio import MIXED, extract_shard, represent
 from foley.preprocess.mixing import MixtureConfig, at_level, mix_shard
-from foley.store.collect import link_shards
+from foley.store.collect import join_shards
 from foley.store.manifests import Clip, write_rows
 from foley.store.shards import ShardReader, ShardWriter
 from tests.learnable import RATE_HZ, REPRESENTATION, clip_row
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for row in (row for row in rows if row.shard == shard):
                 sound = rng.normal(0, rng.uniform(0.01, 0.2), N_SAMPLES).astype(np.float32)
                 writer.write(row.clip_id, {"audio": sound}, {"sample_rate_hz": RATE_HZ})
-    link_shards([folder / "000.h5", folder / "001.h5"], folder / "clips.h5")
+    join_shards([folder / "000.h5", folder / "001.h5"], folder / "clips.h5")
     write_rows(folder / "clips.tsv", Clip, rows)
     return folder
 
@@ -150,7 +150,7 @@ def test_a_split_without_the_class_is_named(folder: Path, tmp_path: Path) -> Non
     with ShardWriter(tmp_path / "000.h5", {}) as writer:
         for row in rows:
             writer.write(row.clip_id, {"audio": np.ones(4, np.float32)}, {"sample_rate_hz": RATE_HZ})
-    link_shards([tmp_path / "000.h5"], tmp_path / "clips.h5")
+    join_shards([tmp_path / "000.h5"], tmp_path / "clips.h5")
     with pytest.raises(ConfigError, match="no clip of the test split is labelled 'bang'"):
         mix(tmp_path, tmp_path / "m.h5", BANGS)
 

@@ -13,7 +13,7 @@ from foley.errors import ConfigError, FoleyError, StoreError
 from foley.models import regnet
 from foley.models.base import Batch
 from foley.models.regnet_files import settings_of, write_features, write_mel
-from foley.store.collect import link_shards
+from foley.store.collect import join_shards
 from foley.store.manifests import Clip, write_rows
 from foley.store.shards import ShardReader
 from foley.training.checkpoint import load_system
@@ -131,7 +131,7 @@ def test_imported_features_are_learned_from(theirs_and_ours: tuple[Path, Path, l
     features = results / "vas/features"
     names = ["visual/bninception/native/frames", "visual/bninception/tvl1/flow", "audio/mel"]
     for name in names:
-        link_shards([features / name / f"{shard}.h5" for shard in ("000", "001")], features / f"{name}.h5")
+        join_shards([features / name / f"{shard}.h5" for shard in ("000", "001")], features / f"{name}.h5")
     examples = read_examples(
         rows_paths=[str(results / f"vas/clips/{shard}.tsv") for shard in ("000", "001")],
         visual=[name.removeprefix("visual/") for name in names[:2]],
