@@ -273,10 +273,11 @@ def _learning(config: configuration.Config) -> dict[str, Any]:
 
 def data_spec(config: configuration.Config, entry: ExperimentConfig, classes: tuple[str, ...]) -> "DataSpec":
     """Shapes of what an experiment's system sees and makes, without a clip at hand."""
-    from foley.features.audio import represent
+    from foley.features.audio import levels, represent
     from foley.models.base import DataSpec
 
     kind = config.representations[entry.representation]
+    system = registry.load("systems", entry.system).System
     n_bins, n_audio_frames = represent(np.zeros(kind.settings.n_samples, np.float32), kind).shape
     seen = visual_features(config, entry.visual)
     networks = [config.backbones[feature.backbone].network for feature in seen]
@@ -289,6 +290,7 @@ def data_spec(config: configuration.Config, entry: ExperimentConfig, classes: tu
         n_audio_frames=n_audio_frames,
         sample_rate_hz=kind.settings.sample_rate_hz,
         duration_s=config.clips.duration_s,
+        levels=levels(kind) if system.needs_levels(entry.model) else None,
     )
 
 

@@ -13,6 +13,7 @@ import foley
 from foley import registry
 from foley.errors import ConfigError, StoreError
 from foley.features.representations.base import ClipSettings, Settings
+from foley.features.representations.levels import Levels
 from foley.provenance import code_digest, file_sha256
 from foley.store.shards import ShardReader, write_shard
 
@@ -130,6 +131,13 @@ def to_phase(features: NDArray[Any], config: RepresentationConfig) -> NDArray[np
         return None
     phase: NDArray[np.float32] | None = module.to_phase(features, config.settings)
     return phase
+
+
+def levels(config: RepresentationConfig) -> Levels | None:
+    """Say what the rows are, where they are levels in decibels at known frequencies."""
+    module = registry.load("representations", config.kind)
+    told: Levels | None = module.levels(config.settings) if hasattr(module, "levels") else None
+    return told
 
 
 def to_sound(

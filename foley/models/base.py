@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from foley.errors import ConfigError
+from foley.features.representations.levels import Levels
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class DataSpec:
         Sample rate of the sound that the target represents.
     duration_s : float
         Length of a clip.
+    levels : Levels, optional
+        What the rows of the target are, for systems that ask (:meth:`System.needs_levels`).
     """
 
     classes: tuple[str, ...]
@@ -48,6 +51,7 @@ class DataSpec:
     n_audio_frames: int
     sample_rate_hz: int
     duration_s: float
+    levels: Levels | None = None
 
     @property
     def n_samples(self) -> int:
@@ -129,6 +133,11 @@ class System(nn.Module, ABC):
     def learns_waveforms(cls, settings: Mapping[str, Any]) -> bool:
         """Whether it learns from waveforms with these settings of its ``Config``."""
         return cls.needs_waveform
+
+    @classmethod
+    def needs_levels(cls, settings: Mapping[str, Any]) -> bool:
+        """Whether it must know what the rows of its target are (:attr:`DataSpec.levels`)."""
+        return False
 
     @classmethod
     def is_shown_target(cls, settings: Mapping[str, Any]) -> bool:

@@ -185,7 +185,9 @@ class GuidanceEncoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """From random numbers, a class and an action spectrogram to a spectrogram in [-1, 1].
+    """From random numbers, a class and an action spectrogram to a spectrogram.
+
+    In [-1, 1], unless a last filter takes it further.
 
     Parameters
     ----------
@@ -208,6 +210,8 @@ class Generator(nn.Module):
         Of the spectral norm.
     recompute : bool
         Forget activations of blocks and compute them again for the gradient: slower, in less memory.
+    last_filter : Module, optional
+        Works on what is made; part of the generator.
     """
 
     def __init__(
@@ -223,6 +227,7 @@ class Generator(nn.Module):
         n_guided: int = 32,
         eps: float = 1e-12,
         recompute: bool = False,
+        last_filter: nn.Module | None = None,
     ) -> None:
         super().__init__()
         widths = [ch * factor for factor in GENERATOR_WIDTHS[resolution]]
@@ -243,6 +248,7 @@ class Generator(nn.Module):
         self.norm = nn.BatchNorm2d(widths[-1])
         self.last = spectral(nn.Conv2d(widths[-1], n_colours, 3, padding=1), eps)
         self.guidance = GuidanceEncoder(3, resolution, n_guided, tuple(widths[1:]))
+        self.last_filter = last_filter or nn.Identity()
 
     def forward(self, latent: Tensor, labels: Tensor, action: Tensor | None = None) -> Tensor:
         """Make spectrograms.
@@ -267,7 +273,8 @@ class Generator(nn.Module):
         for block, attention, chunk, map_ in zip(self.blocks, self.attentions, others, maps, strict=True):
             run = partial(_through, block, attention, torch.cat([embedded, chunk], dim=1), map_)
             hidden = _run(run, hidden, (block, attention), recompute=self.recompute and self.training)
-        return torch.tanh(self.last(functional.relu(self.norm(hidden))))
+        made: Tensor = self.last_filter(torch.tanh(self.last(functional.relu(self.norm(hidden)))))
+        return made
 
 
 def _through(
@@ -311,18 +318,23 @@ class Discriminator(nn.Module):
             self.attentions.append(
                 SelfAttention(after, eps) if halves and size == attention else nn.Identity()
             )
+        self.n_features = widths[-1]
         self.score = spectral(nn.Linear(widths[-1], 1), eps)
         self.projection = spectral(nn.Embedding(n_classes, widths[-1]), eps)
 
     def forward(self, pictures: Tensor, labels: Tensor) -> Tensor:
         """Judge (batch, n_colours, resolution, resolution) as of classes (batch,): (batch,)."""
+        summed = self.features(pictures)
+        judged: Tensor = self.score(summed)[:, 0] + (self.projection(labels) * summed).sum(dim=1)
+        return judged
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """What is seen in (batch, n_colours, resolution, resolution), summed: (batch, n_features)."""
         hidden = pictures
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             run = partial(_looked, block, attention)
             hidden = _run(run, hidden, (block, attention), recompute=self.recompute and self.training)
-        summed = functional.relu(hidden).sum(dim=(2, 3))
-        judged: Tensor = self.score(summed)[:, 0] + (self.projection(labels) * summed).sum(dim=1)
-        return judged
+        return functional.relu(hidden).sum(dim=(2, 3))
 
 
 def _looked(block: nn.Module, attention: nn.Module, hidden: Tensor) -> Tensor:

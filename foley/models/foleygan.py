@@ -10,6 +10,12 @@ spectrogram, and is trained by the hinge loss (equation 3).
 The three networks are trained one after the other, as the paper does: the first `recognition_steps`
 steps train both relation networks, which then stay as they are; all later steps train the GAN. The
 discriminator sees a spectrogram and its class; of the action it sees nothing, unless `action_seen` is set.
+
+Two things that the paper mentions without saying how are there to be set. Its discriminator is "pretrained
+with original spectrogram image": in `pretraining_steps` before the GAN's it learns to tell the class of
+recorded spectrograms, by cross-entropy of a linear layer that is not used again. And a "post-processing
+filter of 512 length" follows the generator: `filter_taps` learned taps, through which the sound goes, or
+every row of its spectrogram (:mod:`foley.models.layers.post_filter`).
 """
 
 import copy
@@ -31,6 +37,7 @@ from foley.models.base import System as BaseSystem
 from foley.models.biggan import Discriminator, Generator
 from foley.models.layers.action import action_spectrogram, to_samples
 from foley.models.layers.latent import draw_latent
+from foley.models.layers.post_filter import LevelFilter, RowFilter
 from foley.models.layers.spectral import add_orthogonal_gradient, without_power_iteration
 from foley.seeds import derive_seed
 
@@ -66,6 +73,11 @@ class Config(BaseModel):
     )
     recognition_lr_share: float = Field(5.0, gt=0, description="of training.lr: 0.001 of 0.0002")
     # The GAN.
+    pretraining_steps: int = Field(
+        0,
+        ge=0,
+        description="steps before in which its discriminator learns classes of recorded sound",
+    )
     generator_lr_share: float = Field(0.25, gt=0, description="of training.lr: 0.00005 of 0.0002")
     discriminator_steps: int = Field(
         2, ge=1, description="steps for one of the generator; they share a batch"
@@ -78,6 +90,13 @@ class Config(BaseModel):
     average_after: int = Field(20_000, ge=0, description="steps before which the average is the generator")
     standing: int = Field(16, ge=1, description="batches that the average's batch norms are measured on")
     truncation: float | None = Field(None, gt=0, description="bound of the random numbers in use")
+    filter_taps: int | None = Field(
+        None, ge=1, description="taps of the filter after the generator (the paper's 512); null: none"
+    )
+    filter_of: Literal["sound", "rows"] = Field(
+        "sound",
+        description="the sound, as its levels show it, or every row of the spectrogram over time",
+    )
     adam_eps: float = Field(1e-6, gt=0)
     spectral_eps: float = Field(1e-6, gt=0)
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of activations in training")
@@ -111,10 +130,17 @@ class System(BaseSystem):
     Raises
     ------
     ConfigError
-        If the target's bins are no multiple of the channels, or there are too few pictures or samples.
+        If the target's bins are no multiple of the channels, there are too few pictures or samples, or
+        the sound is to be filtered and the target's rows are no levels at known frequencies.
     """
 
     n_steps: Tensor
+
+    @classmethod
+    def needs_levels(cls, settings: Mapping[str, Any]) -> bool:
+        """Whether the sound is filtered."""
+        config = Config.model_validate(settings)
+        return config.filter_taps is not None and config.filter_of == "sound"
 
     def __init__(self, config: Config, spec: DataSpec, averages: Tensor, generator: torch.Generator) -> None:
         super().__init__(spec, averages.new_zeros(len(spec.classes), 0, 0))
@@ -152,6 +178,7 @@ class System(BaseSystem):
             z_chunk=config.z_chunk,
             n_shared=config.n_shared,
             n_guided=config.n_guided,
+            last_filter=_last_filter(config, spec),
             **shape,
         )
         self.discriminator = Discriminator(
@@ -159,6 +186,9 @@ class System(BaseSystem):
         )
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False)
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
+        self.classes: nn.Linear | None = None
+        if config.pretraining_steps:
+            self.classes = nn.Linear(self.discriminator.n_features, n_classes)
 
     def prepare(self, features: tuple[NDArray[np.float16], ...]) -> None:
         """Measure mean and variance of the features, where they are standardised."""
@@ -168,7 +198,8 @@ class System(BaseSystem):
     def optimisers(self, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:
         """Adam for the relation networks, the discriminator and the generator, each with its own rate.
 
-        Only the relation networks' weights decay.
+        Only the relation networks' weights decay. Pretraining has an Adam of its own, so that the GAN's
+        starts afresh.
         """
 
         def adam(parameters: Iterable[nn.Parameter], share: float) -> torch.optim.Optimizer:
@@ -178,11 +209,15 @@ class System(BaseSystem):
         looking = [*self.recogniser.parameters(), *self.pairs.parameters()]
         share = self.config.recognition_lr_share
         group = {"params": looking, "lr": lr * share, "lr_share": share}
-        return {
+        made: dict[str, torch.optim.Optimizer] = {
             "recognition": torch.optim.AdamW([group], weight_decay=weight_decay),
             "discriminator": adam(self.discriminator.parameters(), 1.0),
             "generator": adam(self.generating_parameters(), self.config.generator_lr_share),
         }
+        if self.classes is not None:
+            pretrained = [*self.discriminator.parameters(), *self.classes.parameters()]
+            made["pretraining"] = adam(pretrained, 1.0)
+        return made
 
     def generating_parameters(self) -> list[nn.Parameter]:
         """What the generator learns; without guidance its guidance encoder has nothing to do."""
@@ -265,16 +300,29 @@ class System(BaseSystem):
 
     def judge(self, pictures: Tensor, labels: Tensor, action: Tensor | None) -> Tensor:
         """What the discriminator says of (batch, n_channels, resolution, resolution): (batch,)."""
-        if self.config.action_seen:
-            seen = pictures.new_zeros(len(pictures), 3, *pictures.shape[2:]) if action is None else action
-            pictures = torch.cat([pictures, seen], dim=1)
-        judged: Tensor = self.discriminator(pictures, labels)
+        judged: Tensor = self.discriminator(self._shown(pictures, action), labels)
         return judged
 
+    def _shown(self, pictures: Tensor, action: Tensor | None) -> Tensor:
+        if not self.config.action_seen:
+            return pictures
+        seen = pictures.new_zeros(len(pictures), 3, *pictures.shape[2:]) if action is None else action
+        return torch.cat([pictures, seen], dim=1)
+
+    def pretraining_loss(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the classes that the discriminator tells of pictures; no action is shown."""
+        if self.classes is None:
+            raise ValueError("model.pretraining_steps is 0: there is nothing that tells classes")
+        told = self.classes(self.discriminator.features(self._shown(pictures, None)))
+        return functional.cross_entropy(told, labels)
+
     def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """What is learned at this point: recognition at first, then the generator's hinge loss."""
+        """What is learned at this point: recognition, classes of spectrograms, the generator's hinge loss."""
         if self.recognising:
             return self.recognition_losses(batch, generator)
+        if self.pretraining:
+            loss = self.pretraining_loss(self._recorded(batch), batch.labels)
+            return {"total": loss, "pretraining": loss}
         latent = draw_latent(len(batch.labels), self.generator.n_latent, generator)
         action = self.action(batch, batch.labels)
         made = self.generator(latent, batch.labels, action)
@@ -286,6 +334,21 @@ class System(BaseSystem):
         """Whether the relation networks are still learning."""
         return int(self.n_steps) < self.config.recognition_steps
 
+    @property
+    def pretraining(self) -> bool:
+        """Whether, after that, the discriminator is still learning classes."""
+        return not self.recognising and int(self.n_steps) < self._n_before
+
+    @property
+    def _n_before(self) -> int:
+        """Steps before the GAN's."""
+        return self.config.recognition_steps + self.config.pretraining_steps
+
+    def _recorded(self, batch: Batch) -> Tensor:
+        if batch.target is None:
+            raise ValueError("training needs targets")
+        return self.pictures(batch.target)
+
     def step(
         self,
         batch: Batch,
@@ -293,18 +356,19 @@ class System(BaseSystem):
         generator: torch.Generator,
         clip_norm: float | None,
     ) -> dict[str, float]:
-        """One step of the relation networks, or of the GAN; see the base class.
+        """One step of the relation networks, of the discriminator alone, or of the GAN; see the base class.
 
         The batch is dealt out to the discriminator's steps; the generator's step has the clips of the
         last of them, and random numbers of its own.
         """
-        recognising = self.recognising
+        recognising, pretraining = self.recognising, self.pretraining
         self.n_steps += 1
         if recognising:
             return self._recognise(batch, optimisers["recognition"], generator, clip_norm)
-        if batch.target is None:
-            raise ValueError("training needs targets")
-        real, labels = self.pictures(batch.target), batch.labels
+        real, labels = self._recorded(batch), batch.labels
+        if pretraining:
+            told = self._pretrain(real, labels, optimisers["pretraining"], clip_norm)
+            return {"total": told, "pretraining": told}
         action = self.action(batch, labels)
         n_steps = min(self.config.discriminator_steps, len(labels))
         shares = torch.arange(len(labels), device=labels.device).tensor_split(n_steps)
@@ -339,6 +403,16 @@ class System(BaseSystem):
         parts["total"].backward()  # type: ignore[no-untyped-call]
         _finish(optimiser, clip_norm)
         return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _pretrain(
+        self, real: Tensor, labels: Tensor, optimiser: torch.optim.Optimizer, clip_norm: float | None
+    ) -> float:
+        """Cross-entropy of the classes of recorded spectrograms, one step."""
+
+        def loss(rows: Tensor) -> Tensor:
+            return self.pretraining_loss(real[rows], labels[rows])
+
+        return self._descend(loss, len(labels), optimiser, clip_norm, [*self.discriminator.parameters()])
 
     def _discriminator_step(
         self,
@@ -419,7 +493,7 @@ class System(BaseSystem):
     @torch.no_grad()
     def _follow(self) -> None:
         """Move the average towards the generator; buffers are copied."""
-        n_gan_steps = int(self.n_steps) - self.config.recognition_steps
+        n_gan_steps = int(self.n_steps) - self._n_before
         old = self.config.averaging if n_gan_steps > self.config.average_after else 0.0
         for mine, theirs in zip(self.averaged.parameters(), self.generator.parameters(), strict=True):
             mine.lerp_(theirs, 1 - old)
@@ -462,6 +536,30 @@ class System(BaseSystem):
         probabilities, chosen = self.recogniser.recognise(batch)
         made = self.averaged(self._latent(len(chosen), generator), chosen, self.action(batch, chosen))
         return Prediction(probabilities=probabilities, spectrogram=self.targets(made))
+
+
+def _last_filter(config: Config, spec: DataSpec) -> nn.Module | None:
+    if config.filter_taps is None:
+        return None
+    if config.filter_of == "rows":
+        return RowFilter(config.filter_taps)
+    if spec.levels is None:
+        raise ConfigError(
+            "model.filter_of is sound, but the representation does not say that its rows are levels in "
+            "decibels at known frequencies; set model.filter_of: rows, or leave model.filter_taps out"
+        )
+    if len(spec.levels.bands_hz) * config.n_channels != spec.n_bins:
+        raise ConfigError(
+            f"model.n_channels is {config.n_channels}, but the representation has {spec.n_bins} rows, "
+            f"{len(spec.levels.bands_hz)} of them levels; set it to what the representation holds"
+        )
+    return LevelFilter(
+        config.filter_taps,
+        spec.levels,
+        sample_rate_hz=spec.sample_rate_hz,
+        n_rows=config.resolution,
+        target_range=config.target_range,
+    )
 
 
 def _rows(values: Tensor | None, rows: Tensor) -> Tensor | None:

@@ -20,6 +20,7 @@ from torch import nn
 
 from foley import registry
 from foley.errors import StoreError
+from foley.features.representations.levels import Levels
 from foley.models.base import DataSpec, System
 from foley.store.files import atomic_path, locked, read_json
 
@@ -52,16 +53,23 @@ def build_system(
 
 
 def spec_as_json(spec: DataSpec) -> dict[str, Any]:
-    """Give a DataSpec as JSON-like values."""
-    return asdict(spec)
+    """Give a DataSpec as JSON-like values; what it does not say is left out."""
+    return {key: value for key, value in asdict(spec).items() if value is not None}
 
 
 def spec_from_json(values: dict[str, Any]) -> DataSpec:
     """Undo :func:`spec_as_json`."""
-    read: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-    }
+    read = _with_tuples(values)
+    if "levels" in read:
+        read["levels"] = Levels(**read["levels"])
     return DataSpec(**read)
+
+
+def _with_tuples(value: Any) -> Any:
+    """Undo what JSON does to tuples."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(entry) for key, entry in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def save_weights(module: nn.Module, path: str | Path) -> None:

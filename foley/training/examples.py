@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from foley.errors import ConfigError, StoreError
+from foley.features.representations.levels import Levels
 from foley.models.base import Batch, DataSpec
 from foley.store.manifests import Clip, read_rows
 from foley.store.shards import ShardSet
@@ -71,7 +72,9 @@ class Examples:
             chosen = indices[start : start + size]
             yield chosen, self.batch(chosen, device)
 
-    def spec(self, *, n_bins: int, n_audio_frames: int, sample_rate_hz: int) -> DataSpec:
+    def spec(
+        self, *, n_bins: int, n_audio_frames: int, sample_rate_hz: int, levels: Levels | None = None
+    ) -> DataSpec:
         """Shapes of these clips."""
         return DataSpec(
             classes=self.classes,
@@ -82,6 +85,7 @@ class Examples:
             n_audio_frames=n_audio_frames,
             sample_rate_hz=sample_rate_hz,
             duration_s=self.rows[0].duration_s,
+            levels=levels,
         )
 
 

@@ -13,6 +13,7 @@ import torch
 
 import foley
 from foley import registry
+from foley.features.representations.levels import Levels
 from foley.models.base import System
 from foley.provenance import code_digest, config_digest, environment, git_state
 from foley.seeds import derive_seed
@@ -83,7 +84,8 @@ def train_experiment(
     started = time.monotonic()
     training = TrainingConfig(**config["training"])
     use_threads(n_threads if training.processes == 1 else 1)  # forked processes inherit no threads
-    if not registry.load("systems", config["system"]).System.learns_waveforms(config["model"]):
+    kind = registry.load("systems", config["system"]).System
+    if not kind.learns_waveforms(config["model"]):
         clips_paths = ()
     examples = read_examples(
         rows_paths=rows_paths,
@@ -99,7 +101,12 @@ def train_experiment(
     sample_rate_hz = int(
         ShardReader(audio_paths[0]).item_attributes(_first_item(audio_paths))["sample_rate_hz"]
     )
-    spec = examples.spec(n_bins=n_bins, n_audio_frames=n_frames, sample_rate_hz=sample_rate_hz)
+    spec = examples.spec(
+        n_bins=n_bins,
+        n_audio_frames=n_frames,
+        sample_rate_hz=sample_rate_hz,
+        levels=_levels(pipeline["representation"]) if kind.needs_levels(config["model"]) else None,
+    )
     averages = ShardReader(averages_path)
     stacked = np.stack([averages.read(label, "average") for label in examples.classes])
     run_seed = derive_seed(base_seed, experiment, seed)
@@ -163,6 +170,12 @@ def train_experiment(
         }
         write_json(facts_path, facts)
         shutil.rmtree(state_dir, ignore_errors=True)
+
+
+def _levels(representation: dict[str, Any]) -> Levels | None:
+    from foley.features.audio import RepresentationConfig, levels  # a quarter of a second
+
+    return levels(RepresentationConfig(**representation))
 
 
 def _first_item(paths: Sequence[str]) -> str:

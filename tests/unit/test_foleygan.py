@@ -1,6 +1,7 @@
 """FoleyGAN as a system: what it learns when, what it may look at, and that a killed training goes on."""
 
 import copy
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,15 +9,27 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.signal import freqz
 
 from foley.errors import ConfigError
+from foley.features.audio import RepresentationConfig, extract_shard, levels
 from foley.models.base import Batch, DataSpec
 from foley.models.foleygan import Config, System
+from foley.models.layers.post_filter import PostFilter
 from foley.store.manifests import Clip
-from foley.training.checkpoint import build_system, load_state, save_state
-from foley.training.config import TrainingConfig
+from foley.training.averages import average_class_spectrograms
+from foley.training.checkpoint import (
+    build_system,
+    load_state,
+    load_system,
+    save_state,
+    spec_as_json,
+    spec_from_json,
+)
+from foley.training.config import ExperimentConfig, TrainingConfig
 from foley.training.examples import Examples
 from foley.training.loop import train
+from tests.learnable import DURATION_S, RATE_HZ, train_small, write_dataset
 
 SPEC = DataSpec(
     classes=("bang", "drip", "tick"),
@@ -45,6 +58,19 @@ TINY = {
     "recognition_steps": 0,
     "standing": 2,
 }
+
+
+ENCODING = RepresentationConfig(
+    kind="gan_stft",
+    sample_rate_hz=3200,
+    duration_s=0.64,
+    n_fft=64,
+    hop_length=32,
+    n_frames=32,
+    channel_bins=32,
+    n_channels=1,
+)
+LEVEL_SPEC = replace(SPEC, levels=levels(ENCODING))
 
 
 def make(spec: DataSpec = SPEC, **settings) -> System:
@@ -320,9 +346,13 @@ def examples(n: int = 12) -> Examples:
     return Examples(rows, SPEC.classes, visual, (25.0,), one.target.numpy())
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):
+@pytest.mark.parametrize("options", [{}, {"pretraining_steps": 7, "filter_taps": 8}])
+@pytest.mark.parametrize("stop_after", [2, 4])
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, options, stop_after):
+    settings = {"recognition_steps": 3, "averaging": 0.5, "average_after": 1, "micro_batch": 2} | options
+
     def trained(folder: str, stop_after: int | None = None) -> System:
-        system = make(recognition_steps=3, averaging=0.5, average_after=1, micro_batch=2, standardise=True)
+        system = make(LEVEL_SPEC, standardise=True, **settings)
         shown = examples()
         system.prepare(shown.visual)
         n_scored = 0
@@ -340,9 +370,12 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):
 
     whole = trained("whole").state_dict()
     with pytest.raises(KeyboardInterrupt):
-        trained("killed", stop_after=4)
+        trained("killed", stop_after)
     resumed = trained("killed").state_dict()
     assert int(resumed["n_steps"]) == 15
+    if options:
+        assert not torch.equal(resumed["averaged.last_filter.taps"], make_taps(8))
+        assert not torch.equal(resumed["averaged.last_filter.taps"], resumed["generator.last_filter.taps"])
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
 
@@ -378,3 +411,197 @@ def test_each_network_has_its_own_rate_in_the_loop(tmp_path):
 def test_too_few_samples_are_refused():
     with pytest.raises(ConfigError, match="action_n_fft"):
         make(action_n_fft=4096)
+
+
+# The filter after the generator
+
+
+def make_taps(n: int) -> torch.Tensor:
+    """Those of the identity."""
+    return PostFilter(n).taps.detach()
+
+
+def made_by(system: System, one: Batch) -> torch.Tensor:
+    latent = torch.randn(6, system.generator.n_latent, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        return system.generator(latent, one.labels, system.action(one, one.labels))
+
+
+@pytest.mark.parametrize("filter_of", ["sound", "rows"])
+def test_a_filter_is_512_more_parameters_that_change_nothing_at_first(filter_of):
+    plain, filtered = (make(LEVEL_SPEC, filter_taps=n, filter_of=filter_of) for n in (None, 512))
+    assert filtered.n_parameters() == plain.n_parameters() + 512
+    assert sum(one.numel() for one in filtered.generator.parameters()) == 512 + sum(
+        one.numel() for one in plain.generator.parameters()
+    )
+    added = {"generator.last_filter.taps", "averaged.last_filter.taps"}
+    assert filtered.state_dict().keys() - plain.state_dict().keys() == added
+    for name, value in plain.state_dict().items():
+        assert torch.equal(filtered.state_dict()[name], value), name
+    assert torch.equal(made_by(plain.eval(), batch()), made_by(filtered.eval(), batch()))
+
+
+@pytest.mark.parametrize("filter_of", ["sound", "rows"])
+def test_a_filter_is_learned_through_the_discriminator(filter_of):
+    system, one = make(LEVEL_SPEC, filter_taps=8, filter_of=filter_of).train(), batch()
+    start = make_taps(8)
+    system.losses(one, torch.Generator().manual_seed(0))["total"].backward()
+    gradient = system.generator.last_filter.taps.grad
+    assert gradient is not None
+    assert gradient.abs().min() > 0
+    stepped(system, one)
+    assert not torch.equal(system.generator.last_filter.taps, start)
+    assert torch.equal(system.averaged.last_filter.taps, system.generator.last_filter.taps)
+
+
+def test_a_filter_is_learned_in_half_precision_too():
+    one = batch()
+    plain, half = (
+        stepped(make(LEVEL_SPEC, filter_taps=8, precision=name, recompute=True), one)
+        for name in ("float32", "bfloat16")
+    )
+    first, second = (system.generator.last_filter.taps.grad.flatten() for system in (plain, half))
+    assert torch.nn.functional.cosine_similarity(first, second, dim=0) > 0.9
+
+
+def test_pictures_of_another_size_are_filtered_as_their_targets_are():
+    config = RepresentationConfig(**{**ENCODING.model_dump(), "n_fft": 128, "channel_bins": 64})
+    told = levels(config)
+    spec = replace(SPEC, n_bins=64, levels=told)
+    system = make(spec, filter_taps=8, target_range=(-1.0, 2.0))
+    network = system.generator.last_filter
+    torch.nn.init.normal_(network.taps, generator=torch.Generator().manual_seed(1))
+    target = torch.rand(2, 64, 32)
+    taps = network.taps.detach().numpy()[0, 0, ::-1]
+    gain_db = 20 * np.log10(np.abs(freqz(taps, worN=np.ravel(told.bands_hz), fs=3200)[1]))
+    filtered = target + torch.from_numpy(gain_db / told.db_per_unit).float()[:, None]
+    with torch.no_grad():
+        found = network(system.pictures(target))
+    torch.testing.assert_close(found, system.pictures(filtered), atol=1e-5, rtol=1e-5)
+
+
+def test_sound_is_not_filtered_where_rows_are_no_levels():
+    with pytest.raises(ConfigError, match=r"model\.filter_of.*rows.*filter_taps"):
+        make(filter_taps=512)
+    with pytest.raises(ConfigError, match=r"model\.n_channels"):
+        make(replace(LEVEL_SPEC, n_bins=64, levels=LEVEL_SPEC.levels), filter_taps=512)
+    make(filter_taps=512, filter_of="rows")
+    assert System.needs_levels({"filter_taps": 512})
+    assert not System.needs_levels({})
+    assert not System.needs_levels({"filter_taps": 512, "filter_of": "rows"})
+
+
+def test_levels_are_kept_with_the_model_and_old_models_have_none():
+    assert "levels" not in spec_as_json(SPEC)
+    for spec in (SPEC, LEVEL_SPEC):
+        assert spec_from_json(json.loads(json.dumps(spec_as_json(spec)))) == spec
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("gan_stft", False), ("gan_mfcc", True)])
+def test_a_trained_model_has_its_filter(tmp_path, kind, refused):
+    dataset = write_dataset(tmp_path, n_train=2, n_test=1, n_shards=1)
+    shape = {"n_fft": 128, "hop_length": 64, "n_frames": 64, "channel_bins": 64, "n_channels": 1}
+    encoding = RepresentationConfig(kind=kind, sample_rate_hz=RATE_HZ, duration_s=DURATION_S, **shape)
+    audio, averages = str(tmp_path / "gan.h5"), str(tmp_path / "gan_averages.h5")
+    extract_shard(clips_path=dataset.clips[0], config=encoding, features_path=audio)
+    average_class_spectrograms(audio_paths=[audio], rows_paths=dataset.rows, averages_path=averages)
+    settings = TINY | {"resolution": 64, "filter_taps": 16, "pretraining_steps": 2}
+    experiment = ExperimentConfig(
+        title="a",
+        system="foleygan",
+        visual=("net/flow/frames",),
+        representation="gan",
+        model=settings,
+        training={"epochs": 2, "batch_size": 3, "lr": 0.01},
+    )
+    changes = {
+        "audio_paths": [audio],
+        "averages_path": averages,
+        "pipeline": {"representation": encoding.model_dump()},
+    }
+    if refused:
+        with pytest.raises(ConfigError, match="filter_of"):
+            train_small(dataset, tmp_path, experiment, **changes)
+        return
+    folder = train_small(dataset, tmp_path, experiment, **changes)
+    system, _ = load_system(folder / "model.safetensors", folder / "model.json", "cpu")
+    assert system.spec.levels == levels(encoding)
+    assert not torch.equal(system.averaged.last_filter.taps, make_taps(16))
+    curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
+    assert ["pretraining" in line for line in curve] == [True, False]
+
+
+# Pretraining
+
+
+def separable(n: int = 12) -> Batch:
+    """Pictures whose class is how loud they are."""
+    one = batch(n)
+    return replace(one, target=0.1 * one.target + 0.8 * (one.labels - 1)[:, None, None])
+
+
+def test_pretraining_teaches_the_discriminator_classes():
+    system, one = make(pretraining_steps=30), separable()
+    start = copy.deepcopy(system.state_dict())
+    optimisers, generator = system.optimisers(0.01, 0.0), torch.Generator().manual_seed(3)
+    drawn = generator.get_state()
+    system.train()
+    losses = [system.step(one, optimisers, generator, None)["pretraining"] for _ in range(30)]
+    assert not system.pretraining
+    assert losses[-1] < 0.3 * losses[0]
+    told = system.classes(system.discriminator.features(system.pictures(one.target)))
+    assert torch.equal(told.argmax(dim=1), one.labels)
+    assert torch.equal(generator.get_state(), drawn)
+    learned = ("discriminator.blocks", "discriminator.attentions", "classes.", "n_steps")
+    for name, value in system.state_dict().items():
+        if not name.startswith(learned):
+            assert torch.equal(value, start[name]), name
+    before = copy.deepcopy(system.state_dict())
+    assert "discriminator" in system.step(one, optimisers, generator, None)
+    after = system.state_dict()
+    assert torch.equal(before["classes.weight"], after["classes.weight"])
+    first = "generator.first.parametrizations.weight.original"
+    assert not torch.equal(before[first], after[first])
+
+
+def test_pretraining_comes_between_recognition_and_the_gan():
+    system, one = make(recognition_steps=1, pretraining_steps=2, averaging=0.5, average_after=1), batch()
+    optimisers, generator = system.optimisers(0.01, 0.0), torch.Generator().manual_seed(3)
+    system.train()
+    seen = []
+    for _ in range(5):
+        parts = system.losses(one, torch.Generator().manual_seed(0))
+        found = system.step(one, optimisers, generator, None)
+        assert set(parts) <= set(found)
+        seen.append(set(found) - {"total"})
+        same = torch.equal(system.averaged.last.bias, system.generator.last.bias)
+        assert same is (len(seen) < 5)  # average_after counts steps of the GAN
+    gan = {"discriminator", "generator"}
+    assert seen == [{"class", "pair"}, {"pretraining"}, {"pretraining"}, gan, gan]
+
+
+def test_without_pretraining_there_is_nothing_of_it():
+    plain, pretrained = make(), make(pretraining_steps=1)
+    assert set(plain.optimisers(0.01, 0.0)) == {"recognition", "discriminator", "generator"}
+    added = pretrained.state_dict().keys() - plain.state_dict().keys()
+    assert added == {"classes.weight", "classes.bias"}
+    for name, value in plain.state_dict().items():
+        assert torch.equal(pretrained.state_dict()[name], value), name
+    with pytest.raises(ValueError, match="pretraining_steps"):
+        plain.pretraining_loss(torch.zeros(1, 1, 32, 32), torch.zeros(1, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("action_seen", [False, True])
+def test_pretraining_in_micro_batches_is_that_of_the_whole(action_seen):
+    one = batch(8)
+    systems = [
+        stepped(make(pretraining_steps=1, micro_batch=size, action_seen=action_seen), one)
+        for size in (None, 3)
+    ]
+    learned = [one for one in systems[0].named_parameters() if one[1].grad is not None]
+    assert {name.split(".")[0] for name, _ in learned} == {"discriminator", "classes"}
+    others = dict(systems[1].named_parameters())
+    for name, whole in learned:
+        torch.testing.assert_close(others[name].grad, whole.grad, msg=name, rtol=1e-3, atol=1e-6)
+    pairs = zip(systems[0].buffers(), systems[1].buffers(), strict=True)
+    assert all(torch.allclose(first, second, atol=1e-6) for first, second in pairs)

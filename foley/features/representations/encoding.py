@@ -51,6 +51,11 @@ class Encoding(Settings):
         """Number, among the frames of the centred transform, of the first that is kept."""
         return self.n_fft // 2 // self.hop_length
 
+    @property
+    def db_per_unit(self) -> float:
+        """Decibels between a magnitude of 0 and of 1."""
+        return (self.top_db - self.floor_db) / 2
+
     @model_validator(mode="after")
     def _frames_fit(self) -> Self:
         if self.n_fft % (2 * self.hop_length):

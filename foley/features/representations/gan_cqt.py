@@ -36,8 +36,11 @@ from foley.features.representations.encoding import (
     stacked,
     to_level,
 )
+from foley.features.representations.levels import Levels
 
 _N_UPDATES = 30
+_N_POINTS = 8
+"""Frequencies that stand for what a note hears."""
 _N_INSIDE = 16
 """Points inside a bin at which a filter's response is averaged."""
 _HANN_POWER = 1.5
@@ -138,6 +141,17 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
 def to_phase(features: NDArray[Any], config: Config) -> Plane | None:
     """Phases (n_fft // 2 + 1, n_stft_frames) in radians, where the encoding holds some."""
     return phase_from(features, _rows(config), config)
+
+
+def levels(config: Config) -> Levels:
+    """Say what the rows are: what each note hears, and the bin next to it for the phase."""
+    lengths, _ = _filter_lengths(config)
+    away = np.linspace(-2, 2, 401)
+    heard = np.cumsum(np.square(_hann_transform(away)))
+    points = np.interp((np.arange(_N_POINTS) + 0.5) / _N_POINTS, heard / heard[-1], away)
+    bands_hz = config.notes_hz[:, None] + points * config.sample_rate_hz / lengths[:, None]
+    phases_hz = _rows(config) * config.sample_rate_hz / config.n_fft
+    return Levels.of(bands_hz, phases_hz, config.db_per_unit)
 
 
 def _rows(config: Config) -> NDArray[np.intp]:

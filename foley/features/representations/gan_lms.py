@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foley.features.representations.encoding import Plane, from_level, phase_from, planes, stacked, to_level
-from foley.features.representations.mel_bands import MelEncoding, analysed, magnitude_from, rows
+from foley.features.representations.levels import Levels
+from foley.features.representations.mel_bands import (
+    MelEncoding,
+    analysed,
+    band_points,
+    magnitude_from,
+    rows,
+)
 
 
 class Config(MelEncoding):
@@ -70,3 +77,9 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
 def to_phase(features: NDArray[Any], config: Config) -> Plane | None:
     """Phases (n_fft // 2 + 1, n_stft_frames) in radians, where the encoding holds some."""
     return phase_from(features, rows(config), config)
+
+
+def levels(config: Config) -> Levels:
+    """Say what the rows are: the mel bands, and the bin next to the middle of each for the phase."""
+    phases_hz = rows(config) * config.sample_rate_hz / config.n_fft
+    return Levels.of(band_points(config), phases_hz, config.db_per_unit)

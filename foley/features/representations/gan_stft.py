@@ -31,6 +31,7 @@ from foley.features.representations.encoding import (
     stacked,
     to_level,
 )
+from foley.features.representations.levels import Levels
 
 
 class Config(Encoding):
@@ -107,6 +108,13 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
 def to_phase(features: NDArray[Any], config: Config) -> Plane | None:
     """Phases (n_fft // 2 + 1, n_stft_frames) in radians, where the encoding holds some."""
     return phase_from(features, _rows(config), config)
+
+
+def levels(config: Config) -> Levels:
+    """Say what the rows are: the bins that share one, and the middle one for the phase."""
+    bins_hz = np.arange(1 + config.n_fft // 2) * config.sample_rate_hz / config.n_fft
+    bands_hz = bins_hz[_kept_bins(config)].reshape(config.channel_bins, config.pooled)
+    return Levels.of(bands_hz, bins_hz[_rows(config)], config.db_per_unit)
 
 
 def _kept_bins(config: Config) -> slice:

@@ -16,6 +16,8 @@ from pydantic import Field, model_validator
 from foley.features.representations.base import full_scale, spread_bands, stft
 from foley.features.representations.encoding import Encoding, Plane, all_frames, kept_frames, phase_at
 
+_N_POINTS = 8
+"""Frequencies that stand for a band."""
 _N_UPDATES = 30
 """Steps of the inversion; more change the levels of the bands by less than 0.1 dB on average."""
 
@@ -52,14 +54,25 @@ def band_centres(config: MelEncoding, n_bands: int) -> NDArray[np.float64]:
 @lru_cache(maxsize=4)
 def filters(config: MelEncoding) -> NDArray[np.float32]:
     """Triangles of peak 1 and at least a bin on either side, shape (n_bands, n_fft // 2 + 1)."""
-    bin_hz = config.sample_rate_hz / config.n_fft
-    centres = band_centres(config, config.n_bands)
-    widths = np.maximum(np.diff(centres), bin_hz)
-    bins = np.arange(1 + config.n_fft // 2) * bin_hz
-    middle = centres[1:-1, None]
-    rising = 1 - (middle - bins) / widths[:-1, None]
-    falling = 1 - (bins - middle) / widths[1:, None]
+    middle, below, above = _triangles(config)
+    bins = np.arange(1 + config.n_fft // 2) * (config.sample_rate_hz / config.n_fft)
+    rising = 1 - (middle - bins) / below
+    falling = 1 - (bins - middle) / above
     return np.maximum(np.minimum(rising, falling), 0).astype(np.float32)
+
+
+def band_points(config: MelEncoding) -> NDArray[np.float64]:
+    """Frequencies in Hz that stand for each band, (n_bands, n_points), denser where it hears most."""
+    middle, below, above = _triangles(config)
+    side = 1 - np.sqrt((2 * np.arange(_N_POINTS // 2) + 1) / _N_POINTS)
+    return np.concatenate([middle - below * side, middle + above * side], axis=1)
+
+
+def _triangles(config: MelEncoding) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Peaks of the bands in Hz, and how far they reach below and above: each (n_bands, 1)."""
+    centres = band_centres(config, config.n_bands)
+    widths = np.maximum(np.diff(centres), config.sample_rate_hz / config.n_fft)[:, None]
+    return centres[1:-1, None], widths[:-1], widths[1:]
 
 
 @lru_cache(maxsize=4)
