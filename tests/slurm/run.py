@@ -151,7 +151,8 @@ def disturbed_run(workflow: Path, folder: Path, slurm: Cluster) -> None:
 
 def check_places(workflow: Path, folder: Path, jobs: list[Job]) -> list[str]:
     """Compare what every job's log says of its place with SLURM's accounting; gives lines to print."""
-    by_id = {job.job_id: job for job in jobs if job.state == "COMPLETED"}
+    # A job may have done its work, and be cancelled with the coordinator before SLURM calls it completed.
+    by_id = {job.job_id: job for job in jobs if job.state.startswith(("COMPLETED", "CANCELLED"))}
     local, gpu = local_rules(workflow), gpu_rules(workflow)
     places: dict[str, Counter[str]] = {}
     for log in sorted((folder / "results/logs").rglob("*.log")):
@@ -206,9 +207,12 @@ def main() -> None:
     folder = chosen.folder.absolute()
     shutil.rmtree(folder, ignore_errors=True)
     workflow = copy_workflow(folder / "repository")
+    alone: subprocess.Popen[bytes] | None = None
     try:
         with cluster(chosen.root) as slurm:
             say(f"SLURM is up: {', '.join(f'{node.name} ({node.partition})' for node in NODES)}")
+            # Beside it, since a cluster's jobs spend half of their time waiting.
+            alone = snakemake(workflow, folder / "local", dict(os.environ), "--cores", "1")
             disturbed_run(workflow, folder / "cluster", slurm)
             time.sleep(3)  # the accounting lags behind
             jobs = slurm.jobs()
@@ -218,7 +222,7 @@ def main() -> None:
         print("\n".join(check_places(workflow, folder / "cluster", jobs)))
         states = Counter(job.state.split()[0] for job in jobs)
         say(f"sacct: {len(jobs)} submissions, {', '.join(f'{n} {state}' for state, n in states.items())}")
-        finish(snakemake(workflow, folder / "local", dict(os.environ), "--cores", "2"), folder / "local")
+        finish(alone, folder / "local")
         ours, theirs = tables(folder / "cluster"), tables(folder / "local")
         if not ours or ours != theirs:
             differing = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
@@ -228,6 +232,9 @@ def main() -> None:
         say(f"{len(ours)} files of tables, all with the bytes of the local run")
     except (WrongError, ClusterError, subprocess.TimeoutExpired) as error:
         sys.exit(f"WRONG: {error}")
+    finally:
+        if alone is not None:
+            stop(alone)
     if not chosen.keep:
         shutil.rmtree(folder)
 
