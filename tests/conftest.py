@@ -32,7 +32,7 @@ def snakemake(workflow: Path, directory: Path, *arguments: str) -> subprocess.Po
     """Start the workflow of one copy in one folder, in a process group of its own."""
     directory.mkdir(parents=True, exist_ok=True)
     # A foley of the copy, not the installed one, must be what scripts import.
-    environment = {**os.environ, "PYTHONPATH": str(workflow), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(workflow)}
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")),
         *("--directory", str(directory), "--workflow-profile", str(workflow / "profiles/default")),

@@ -9,6 +9,7 @@ Ends well only if every job of the plan was done in spite of it. Prints what it 
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -34,10 +35,12 @@ for path in map(Path, snakemake.output):
     path.touch() if path.suffix else path.mkdir(exist_ok=True)
 """
 """In place of each script, for the rules that run where Snakemake does."""
+_JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
 _JOB_SCRIPT = """\
 #!/bin/sh
 # properties = {{properties}}
-exec {python} {stub} {speed} "$0"
+# {{exec_job}}
+exec {python} {stub} {speed} {files} "$0"
 """
 """In place of Snakemake's own script of a job, which would start Snakemake; a template of Snakemake's."""
 
@@ -55,13 +58,10 @@ def nodes(number: int) -> tuple[Node, ...]:
 
 
 def start(
-    workflow: Path, folder: Path, overlay: Path, slurm: Cluster, speed: float
+    workflow: Path, folder: Path, overlay: Path, slurm: Cluster, script: Path
 ) -> subprocess.Popen[bytes]:
     """Start Snakemake with the shipped profile; what it prints goes to a file beside the folder."""
     folder.mkdir(parents=True)
-    script = folder.parent / "job.sh"
-    stub = Path(__file__).with_name("stub_job.py")
-    script.write_text(_JOB_SCRIPT.format(python=sys.executable, stub=stub, speed=speed))
     # The profile names its status script from the folder that it is used in.
     shutil.copytree(workflow / "profiles", folder / "profiles")
     command = [*planner(workflow, folder, overlay), "--profile", str(workflow / "profiles/cluster-generic")]
@@ -84,16 +84,22 @@ def planner(workflow: Path, folder: Path, overlay: Path) -> list[str]:
     return [*command, "--configfile", str(overlay)]
 
 
-def planned(workflow: Path, folder: Path, overlay: Path) -> int:
-    """Jobs that are still to be done."""
-    command = [*planner(workflow, folder, overlay), "--cores", "1", "--dry-run", "--quiet", "all"]
+def plan(workflow: Path, folder: Path, overlay: Path) -> dict[str, list[str]]:
+    """Files of every job that is still to be done, by the name that ``--target-jobs`` has for it."""
+    command = [*planner(workflow, folder, overlay), "--cores", "1", "--dry-run"]
     environment = {**os.environ, "PYTHONPATH": str(workflow)}
     done = subprocess.run(command, cwd=workflow, env=environment, capture_output=True, text=True, check=False)
     text = done.stdout + done.stderr
     if done.returncode:
         raise WrongError(f"the plan failed:\n{text[-4000:]}")
-    found = re.search(r"^total\s+(\d+)", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+    jobs: dict[str, list[str]] = {}
+    for rule, told in _JOB.findall(text):
+        said = dict(line.strip().partition(": ")[::2] for line in told.splitlines())
+        wildcards = said.get("wildcards", "").replace(", ", ",")
+        jobs[f"{rule}:{wildcards}"] = [
+            path for key in ("output", "benchmark") if key in said for path in said[key].split(", ")
+        ]
+    return jobs
 
 
 def lost(jobs: list[Job]) -> int:
@@ -154,11 +160,17 @@ def main() -> None:
         script.write_text(_LOCAL_STUB)
     work, overlay = folder / "run", chosen.overlay.absolute()
     try:
-        n_jobs = planned(workflow, folder / "plan", overlay)
-        print(f"{'jobs':16}{n_jobs}, for {_N_CLIPS} clips", flush=True)
+        jobs_to_do = plan(workflow, folder / "plan", overlay)
+        print(f"{'jobs':16}{len(jobs_to_do)}, for {_N_CLIPS} clips", flush=True)
+        files, script = folder / "files.json", folder / "job.sh"
+        files.write_text(json.dumps(jobs_to_do))
+        stub = Path(__file__).with_name("stub_job.py")
+        script.write_text(
+            _JOB_SCRIPT.format(python=sys.executable, stub=stub, speed=chosen.speed, files=files)
+        )
         with cluster(chosen.root, nodes(chosen.nodes)) as slurm:
             started = time.monotonic()
-            process = start(workflow, work, overlay, slurm, chosen.speed)
+            process = start(workflow, work, overlay, slurm, script)
             try:
                 failures = disturb(process, slurm, chosen.failure_rate, random.Random(0))
             finally:
@@ -173,8 +185,8 @@ def main() -> None:
         if process.returncode:
             text = work.with_suffix(".txt").read_text(errors="replace")
             raise WrongError(f"ended with status {process.returncode}:\n{text[-4000:]}")
-        if left := planned(workflow, work, overlay):
-            raise WrongError(f"{left} jobs are left to do")
+        if left := plan(workflow, work, overlay):
+            raise WrongError(f"{len(left)} jobs are left to do: {', '.join(left)[:1000]}")
         print("every job of the plan was done, and nothing is left to do")
     except (WrongError, ClusterError, subprocess.TimeoutExpired) as error:
         sys.exit(f"WRONG: {error}")
