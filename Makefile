@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Where this is set, every job compiles all that it imports anew, for twice the time of importing it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: tables test check smoke torture test-slurm simulate-cluster docs lock clean
+.PHONY: tables test check smoke torture test-slurm simulate-cluster report-pictures docs lock clean
 
 ## Every table, figure and the report, on the embedded data.
 tables: $(READY)
@@ -42,6 +42,10 @@ test-slurm: $(READY)
 ## 27,800 clips through a real SLURM of 16 nodes that fail; the work is a stub. As root on Debian.
 simulate-cluster: $(READY)
 	$(BIN)/python -m tests.slurm.simulate build/simulation
+
+## Look at the reports of the last run in Chromium, without network. Installs it as root on Debian.
+report-pictures: $(READY)
+	$(BIN)/python -m tests.report_pictures.run build/report
 
 ## Rewrite docs/results.md from the last run.
 docs: $(READY)

@@ -52,7 +52,7 @@ class WrongError(Exception):
 def nodes(number: int) -> tuple[Node, ...]:
     """As many nodes as asked for, each fourth of them with four GPUs that compute nothing."""
     return tuple(
-        Node(f"node{index:02d}", "all", cpus=32, memory_mb=512_000, gpus=0 if index % 4 else 4)
+        Node(f"node{index:02d}", "all", cpus=8, memory_mb=640_000, gpus=0 if index % 4 else 4)
         for index in range(number)
     )
 
@@ -158,7 +158,7 @@ def main() -> None:
     workflow = copy_workflow(folder / "repository")
     for script in (workflow / "workflow_scripts").glob("*.py"):
         script.write_text(_LOCAL_STUB)
-    work, overlay = folder / "run", chosen.overlay.absolute()
+    work, overlay = folder / "run", Path(shutil.copy(chosen.overlay, folder / "overlay.yaml"))
     try:
         jobs_to_do = plan(workflow, folder / "plan", overlay)
         print(f"{'jobs':16}{len(jobs_to_do)}, for {_N_CLIPS} clips", flush=True)

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,23 @@ def test_it_ends_with_every_table_figure_and_report(smoke: Smoke) -> None:
 
 def test_a_second_run_has_nothing_to_do(smoke: Smoke) -> None:
     assert smoke.planned() == set()
+
+
+def test_snakemakes_report_holds_every_table_and_figure(smoke: Smoke, tmp_path: Path) -> None:
+    path = tmp_path / "report.zip"
+    run_snakemake(smoke.workflow, smoke.directory, "all", "--report", str(path), *smoke.arguments())
+    with zipfile.ZipFile(path) as report:
+        held = {Path(name).name: report.read(name) for name in report.namelist()}
+    results = smoke.directory / "results"
+    shown = [
+        *(results / "tables").glob("*.html"),
+        *(results / "figures").glob("*.png"),
+        results / "report.html",
+    ]
+    assert {path.name for path in shown if held[path.name] == path.read_bytes()} == {
+        path.name for path in shown
+    }
+    assert not re.search(rb"<(?:script|link|img)[^>]+(?:src|href)=[\"']https?:", held["report.html"])
 
 
 def test_optical_flow_is_made_when_it_is_asked_for_and_not_before(smoke: Smoke) -> None:
