@@ -16,23 +16,7 @@ _NOT_FOLLOWED = frozenset({"foley.registry"})
 """Modules that only name other modules; what they name is added by the caller instead."""
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
-    """Drop docstrings and other bare strings, which change no result."""
-
-    def _strip(self, node: Any) -> Any:
-        self.generic_visit(node)
-        node.body = [
-            child
-            for child in node.body
-            if not (
-                isinstance(child, ast.Expr)
-                and isinstance(child.value, ast.Constant)
-                and isinstance(child.value.value, str)
-            )
-        ] or [ast.Pass()]
-        return node
-
-    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _strip
+_WITH_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class SourceReader:
@@ -76,14 +60,24 @@ def _parsed(path: Path) -> tuple[str, list[str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+        if isinstance(node, _WITH_DOCSTRINGS):
+            node.body = [child for child in node.body if not _is_bare_string(child)] or [ast.Pass()]
+        elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     ours = sorted(name for name in names if name.split(".")[0] == _PACKAGE)
-    text = ast.dump(_WithoutDocstrings().visit(tree))
-    return hashlib.sha256(text.encode()).hexdigest(), ours
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), ours
+
+
+def _is_bare_string(node: ast.stmt) -> bool:
+    """Whether it is a docstring or another bare string, which changes no result."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _module_file(name: str, root: Path) -> Path | None:
