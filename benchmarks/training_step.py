@@ -33,9 +33,9 @@ def main() -> None:
             counter = FlopCounterMode(display=False)
             step_s, prediction_s = step_seconds(config, config.experiments[name], n_clips)
             with counter:
-                step_seconds(config, config.experiments[name], n_clips)
-            # Counted are two steps and two predictions, each of which is a third of a step.
-            flops = counter.get_total_flops() / (2 + 2 / 3) / n_clips
+                step_seconds(config, config.experiments[name], n_clips, warm=False)
+            # Counted are a step and a prediction, which is a third of a step.
+            flops = counter.get_total_flops() / (1 + 1 / 3) / n_clips
             rows.append(
                 [name, n_clips, 1000 * step_s, 1000 * prediction_s, flops / 1e9, flops / step_s / roof]
             )

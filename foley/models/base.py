@@ -191,6 +191,9 @@ class System(nn.Module, ABC):
             gradients.
         """
 
+    def go_to_last_phase(self) -> None:
+        """Go to the last of the phases that training has, where a step costs most: for timing one."""
+
     def optimisers(self, lr: float, weight_decay: float) -> dict[str, torch.optim.Optimizer]:
         """Make the optimisers; Adam on everything by default.
 

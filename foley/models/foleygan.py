@@ -329,6 +329,10 @@ class System(BaseSystem):
         loss = -self.judge(made, batch.labels, action).mean()
         return {"total": loss, "generator": loss}
 
+    def go_to_last_phase(self) -> None:
+        """Go to where the GAN is trained; see the base class."""
+        self.n_steps.fill_(self._n_before)
+
     @property
     def recognising(self) -> bool:
         """Whether the relation networks are still learning."""

@@ -302,6 +302,11 @@ class System(ClassGan):
         self.smoothed = deepcopy(self.generator).requires_grad_(False)
         self.register_buffer("n_heard", torch.zeros((), dtype=torch.long))
 
+    def go_to_last_phase(self) -> None:
+        """Go to where everything has been grown; see the base class."""
+        stage = self.config.stable_clips + self.config.transition_clips
+        self.n_heard.fill_(stage * (self.config.n_resolutions - 1))
+
     @property
     def progress(self) -> float:
         """How far growth has come; see :meth:`Config.progress`."""

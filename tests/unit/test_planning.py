@@ -1,12 +1,13 @@
 """What the plan foretells from measured speeds, and what it says when it knows nothing."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from foley import config as configuration
 from foley import registry
-from foley.cli.calibration import Speeds, read_speeds, speeds_digest, step_seconds
+from foley.cli.calibration import Speeds, loadable, read_speeds, speeds_digest, step_seconds
 from foley.cli.planning import cost_stages, foretold_seconds, make_plan, measured_seconds, print_plan
 from foley.errors import StoreError
 from foley.store.files import write_json
@@ -160,6 +161,36 @@ def test_every_experiment_of_the_default_run_can_take_a_step(name: str) -> None:
     step_s, prediction_s = step_seconds(CONFIG, CONFIG.experiments[name], n_clips=2)
     learns = registry.load("systems", CONFIG.experiments[name].system).System.trained
     assert (step_s > 0) == (prediction_s > 0) == learns
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("foleygan", "generator"), ("gansynth", "resolutions")], ids=["foleygan", "gansynth"]
+)
+def test_a_step_is_that_of_the_last_phase(name: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = CONFIG.experiments[name]
+    system = registry.load("systems", entry.system).System
+    step, told = system.step, []
+
+    def telling(self: Any, *given: Any) -> dict[str, float]:
+        told.append(step(self, *given))
+        return dict(told[-1])
+
+    monkeypatch.setattr(system, "step", telling)
+    step_seconds(CONFIG, entry, n_clips=2)
+    assert all(part in parts for parts in told)
+    if name == "gansynth":
+        assert {parts[part] for parts in told} == {entry.model["n_resolutions"]}
+
+
+def test_a_network_whose_weights_are_not_here_is_timed_with_any(tmp_path: Path) -> None:
+    resnet = PAPER.backbones["lite0"]
+    assert resnet.weights == "weights/resnet50-0676ba61.pth"
+    assert loadable(resnet).weights == "random"
+    (tmp_path / "here.pth").touch()
+    here = resnet.model_copy(update={"weights": str(tmp_path / "here.pth")})
+    assert loadable(here) == here
+    packaged = CONFIG.backbones["lite0"]
+    assert loadable(packaged) == packaged
 
 
 def test_stages_add_up_to_the_whole() -> None:
