@@ -12,6 +12,9 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Before tests that import librosa themselves, which must find compiled what it compiles.
+import foley.features.librosa_shim  # noqa: F401
+
 ROOT = Path(__file__).parents[1]
 COPIED = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "foley", "profiles", "configs", "envs")
 

@@ -126,10 +126,10 @@ def load_effects(device: str = "cpu") -> EffectsEmbedding:
         If the package with the weights is missing, or its file is another; says what to install.
     """
     # Here and not above: loading librosa takes a second, which only this needs.
-    from librosa.filters import mel
+    from foley.features.librosa_shim import librosa
 
     path = packaged_weights(WEIGHTS, "the effects embedding (metric fad)")
-    basis = mel(sr=SAMPLE_RATE_HZ, n_fft=_N_FFT, n_mels=_N_MELS, fmin=0, htk=True, norm=1)
+    basis = librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=_N_FFT, n_mels=_N_MELS, fmin=0, htk=True, norm=1)
     network = EffectsEmbedding(torch.from_numpy(basis))
     # The file holds a few NumPy numbers beside the tensors, under NumPy's name before version 2.
     scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]

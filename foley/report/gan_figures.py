@@ -55,7 +55,7 @@ def rainbowgram(waveform: NDArray[Any], sample_rate_hz: int) -> NDArray[np.float
         Red, green and blue in [0, 1]; black where it is 60 dB under the loudest. All black for silence.
     """
     # Here and not above: no other figure needs librosa, which takes a second to load.
-    import librosa
+    from foley.features.librosa_shim import librosa
 
     n_notes = _NOTES_PER_OCTAVE * _N_OCTAVES
     highest_hz = 0.45 * sample_rate_hz

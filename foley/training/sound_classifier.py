@@ -97,9 +97,11 @@ class LogMel:
 
 def _mel_basis(config: SoundClassifierConfig, sample_rate_hz: int) -> Tensor:
     # Here and not above: loading librosa takes longer than judging the sounds of a run.
-    from librosa.filters import mel
+    from foley.features.librosa_shim import librosa
 
-    return torch.from_numpy(mel(sr=sample_rate_hz, n_fft=config.n_fft, n_mels=config.n_mels, fmin=_LOWEST_HZ))
+    return torch.from_numpy(
+        librosa.filters.mel(sr=sample_rate_hz, n_fft=config.n_fft, n_mels=config.n_mels, fmin=_LOWEST_HZ)
+    )
 
 
 @contextmanager

@@ -74,3 +74,9 @@ def test_a_workflow_script_is_thin(path: Path) -> None:
     tree = ast.parse(text)
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     assert {name.split(".")[0] for name in imports(path)} <= {"foley", "typing", "snakemake"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_librosa_is_loaded_by_one_process_at_a_time(path: Path) -> None:
+    found = {name for name in imports(path) if name.split(".")[0] == "librosa"}
+    assert not found, "import librosa from foley.features.librosa_shim, which says why"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import librosa
 import mir_eval
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,6 +21,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from foley.datasets.procedural.film import Frame, Shot, film
 from foley.datasets.procedural.make import Take, read_intensity, read_truth
+from foley.features.librosa_shim import librosa
 from foley.media.audio import read_audio
 from foley.media.video import read_frames
 from foley.store.files import atomic_path

@@ -18,12 +18,11 @@ notes start; how power is shared between notes; with one channel, the phase; the
 from functools import lru_cache
 from typing import Any, Self
 
-import librosa
 import numpy as np
-from librosa.filters import wavelet_lengths
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from foley.features.librosa_shim import librosa
 from foley.features.representations.base import full_scale, spread_bands, stft
 from foley.features.representations.encoding import (
     Encoding,
@@ -163,7 +162,7 @@ def _filter_lengths(config: Config) -> tuple[NDArray[np.float64], float]:
     """Length of each note's filter in samples, (channel_bins,), and the upper end of the highest in Hz."""
     # The relative width of a note's band as librosa.cqt takes it, where all notes are equally far apart.
     ratio = 2 ** (2 / config.bins_per_octave)
-    lengths, upper_hz = wavelet_lengths(
+    lengths, upper_hz = librosa.filters.wavelet_lengths(
         freqs=config.notes_hz,
         sr=config.sample_rate_hz,
         filter_scale=config.filter_scale,

@@ -30,12 +30,11 @@ time; power under 1e-6 of the unscaled transform's; the last few samples, where 
 from functools import lru_cache
 from typing import Any, Literal, Self
 
-import librosa
 import numpy as np
-from librosa.filters import window_sumsquare
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from foley.features.librosa_shim import librosa
 from foley.features.representations.base import check_length, hann_window
 from foley.features.representations.encoding import Plane, planes
 from foley.features.representations.mel_bands import MelEncoding, band_centres, filters
@@ -158,7 +157,7 @@ def to_waveform(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
     n_all = config.padding + config.n_samples
     spectrum = (magnitude * direction).astype(np.complex64)
     sound = librosa.istft(spectrum, **grid, center=False, length=n_all)
-    heard = window_sumsquare(n_frames=config.n_frames, norm=None, **grid)[:n_all]
+    heard = librosa.filters.window_sumsquare(n_frames=config.n_frames, norm=None, **grid)[:n_all]
     return np.asarray((sound * np.clip(heard / _FAINT, 0, 1))[config.padding :], dtype=np.float32)
 
 

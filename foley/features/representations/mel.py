@@ -121,10 +121,10 @@ def to_magnitude(features: NDArray[Any], config: Config) -> NDArray[np.float32]:
 def filters(config: Config) -> NDArray[np.float32]:
     """Mel filters of equal area, shape (n_mels, n_fft // 2 + 1)."""
     # Here and not above: librosa takes seconds to load, and many stages only check a mel's settings.
-    from librosa.filters import mel as mel_filters
+    from foley.features.librosa_shim import librosa
 
     return np.asarray(
-        mel_filters(
+        librosa.filters.mel(
             sr=config.sample_rate_hz,
             n_fft=config.n_fft,
             n_mels=config.n_mels,

@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
-from librosa import mel_frequencies
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from foley.features.librosa_shim import librosa
 from foley.features.representations.base import full_scale, spread_bands, stft
 from foley.features.representations.encoding import Encoding, Plane, all_frames, kept_frames, phase_at
 
@@ -47,7 +47,7 @@ class MelEncoding(Encoding):
 
 def band_centres(config: MelEncoding, n_bands: int) -> NDArray[np.float64]:
     """Centres of `n_bands` bands in Hz, with the two edges around them: (n_bands + 2,)."""
-    edges = mel_frequencies(n_mels=n_bands + 2, fmin=config.lowest_hz, fmax=config.upper_hz, htk=True)
+    edges = librosa.mel_frequencies(n_mels=n_bands + 2, fmin=config.lowest_hz, fmax=config.upper_hz, htk=True)
     return np.asarray(edges, dtype=np.float64)
 
 
