@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -281,8 +281,9 @@ def _learning(config: configuration.Config) -> dict[str, Any]:
     timed: dict[str, tuple[float, float]] = {}
     for name, entry in config.experiments.items():
         # Rows that differ in what they learn from, not in size, take the same time.
+        spec = data_spec(config, entry, ())
         alike = config_digest(
-            [entry.system, entry.model, entry.training.batch_size, asdict(data_spec(config, entry, ()))]
+            [entry.system, entry.model, entry.training.batch_size, asdict(replace(spec, levels=None))]
         )
         if alike not in timed:
             step_s, prediction_s = step_seconds(config, entry, _FEW_CLIPS)

@@ -106,7 +106,7 @@ def plan(
         Path, typer.Option(help="Measured job times of an earlier run on this machine.")
     ] = Path("results/benchmarks"),
     measure: Annotated[
-        bool, typer.Option("--measure", help="Measure this machine first; takes about a minute.")
+        bool, typer.Option("--measure", help="Measure this machine first; takes a minute or more.")
     ] = False,
     speeds: Annotated[Path, typer.Option(help="File that keeps what was measured.")] = Path(
         "results/speeds.json"
