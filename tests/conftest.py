@@ -31,18 +31,21 @@ def copy_workflow(target: Path) -> Path:
     return target
 
 
+def snakemake_command(workflow: Path, directory: Path) -> list[str]:
+    """Command that runs the workflow of one copy in one folder; what to make follows."""
+    return [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")),
+        *("--directory", str(directory), "--workflow-profile", str(workflow / "profiles/default")),
+    ]
+
+
 def snakemake(workflow: Path, directory: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the workflow of one copy in one folder, in a process group of its own."""
     directory.mkdir(parents=True, exist_ok=True)
     # A foley of the copy, not the installed one, must be what scripts import.
     environment = {**os.environ, "PYTHONPATH": str(workflow)}
-    command = [
-        *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")),
-        *("--directory", str(directory), "--workflow-profile", str(workflow / "profiles/default")),
-        *arguments,
-    ]
     return subprocess.Popen(
-        command,
+        [*snakemake_command(workflow, directory), *arguments],
         cwd=workflow,
         env=environment,
         text=True,

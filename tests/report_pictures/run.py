@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, snakemake_command
 
 _SHOWN = {
     "snakemake": ("Workflow", "Statistics", "Tables", "Figures", "Provenance", "Whole page", "Data set"),
@@ -63,9 +63,7 @@ def main() -> None:
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     report = chosen.folder / "snakemake.html"
-    command = [sys.executable, "-m", "snakemake", "all", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(chosen.directory), "--report", str(report.absolute())]
-    command += ["--workflow-profile", str(ROOT / "profiles/default")]
+    command = [*snakemake_command(ROOT, chosen.directory), "all", "--report", str(report.absolute())]
     if chosen.configfile:
         command += ["--configfile", *map(str, chosen.configfile)]
     subprocess.run(command, check=True, capture_output=True)

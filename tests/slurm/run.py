@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.conftest import copy_workflow
+from tests.conftest import copy_workflow, snakemake_command
 from tests.slurm.cluster import NODES, Cluster, ClusterError, Job, cluster, marked
 
 _OVERLAYS = ("configs/smoke.yaml", "configs/slurm_smoke.yaml")
@@ -59,8 +59,7 @@ def snakemake(
     """Start the workflow; what it prints goes to a file beside the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     overlays = [str(workflow / overlay) for overlay in _OVERLAYS]
-    command = [sys.executable, "-m", "snakemake", "all", "--snakefile", str(workflow / "Snakefile")]
-    command += ["--directory", str(folder), "--workflow-profile", str(workflow / "profiles/default")]
+    command = [*snakemake_command(workflow, folder), "all"]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(workflow)}
     with folder.with_suffix(".txt").open("ab") as stream:
         return subprocess.Popen(

@@ -22,8 +22,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.conftest import ROOT, copy_workflow
+from tests.conftest import ROOT, copy_workflow, snakemake_command
 from tests.slurm.cluster import Cluster, ClusterError, Job, Node, cluster
+from tests.slurm.run import WrongError, stop
 
 _N_CLIPS = 27_800
 _LONGEST_S = 3600.0
@@ -43,10 +44,6 @@ _JOB_SCRIPT = """\
 exec {python} {stub} {speed} {files} "$0"
 """
 """In place of Snakemake's own script of a job, which would start Snakemake; a template of Snakemake's."""
-
-
-class WrongError(Exception):
-    """What this run is there to find."""
 
 
 def nodes(number: int) -> tuple[Node, ...]:
@@ -79,9 +76,7 @@ def start(
 
 def planner(workflow: Path, folder: Path, overlay: Path) -> list[str]:
     """Command that plans the workflow of one copy in one folder."""
-    command = [sys.executable, "-m", "snakemake", "all", "--snakefile", str(workflow / "Snakefile")]
-    command += ["--directory", str(folder), "--workflow-profile", str(workflow / "profiles/default")]
-    return [*command, "--configfile", str(overlay)]
+    return [*snakemake_command(workflow, folder), "all", "--configfile", str(overlay)]
 
 
 def plan(workflow: Path, folder: Path, overlay: Path) -> dict[str, list[str]]:
@@ -174,9 +169,7 @@ def main() -> None:
             try:
                 failures = disturb(process, slurm, chosen.failure_rate, random.Random(0))
             finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+                stop(process)
             wall_s = time.monotonic() - started
             used = resource.getrusage(resource.RUSAGE_CHILDREN)
             time.sleep(3)  # the accounting lags behind
