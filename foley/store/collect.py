@@ -51,11 +51,13 @@ def join_shards(shard_paths: Sequence[str | Path], index_path: str | Path, *, co
             places[item] = place
     with atomic_hdf5(index_path) as index:
         index.attrs["shards"] = json.dumps(shards, sort_keys=True)
-        for item, place in sorted(places.items()):
-            if copies:
+        if copies:
+            for place in shards:
                 with h5py.File(index_path.parent / place, "r") as shard:
-                    shard.copy(item, index)
-            else:
+                    for item in shard:
+                        shard.copy(item, index)
+        else:
+            for item, place in sorted(places.items()):
                 index[item] = h5py.ExternalLink(place, f"/{item}")
 
 
