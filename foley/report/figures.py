@@ -299,9 +299,7 @@ def training_curves(paths: RunPaths) -> Figure:
         for number, (experiment, curve) in enumerate(curves.items()):
             if key in curve:
                 style = {"color": f"C{number % 10}", "linestyle": styles[number // 10 % 4]}
-                axes.plot(
-                    np.arange(1, len(curve[key]) + 1), curve[key], label=experiment, linewidth=1, **style
-                )
+                axes.plot(*curve[key], label=experiment, linewidth=1, **style)
         axes.set_title(key.replace("_", " "), fontsize=10)
         axes.set_xlabel("epoch")
     for axes in grid[len(keys) :]:

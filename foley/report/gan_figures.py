@@ -4,6 +4,7 @@ The generators are the experiments in the rows of FoleyGAN's Table I (``report.r
 that order; the row whose name begins with ``Real`` is recorded sound.
 """
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from foley.report.run_paths import RunPaths, blank, held_out_clips, read_curve
+from foley.report.run_paths import Curve, RunPaths, blank, held_out_clips, read_curve
 from foley.store.shards import ShardReader
 
 _TABLE = "foleygan_table1"
@@ -22,7 +23,7 @@ _LOWEST_HZ = 65.4
 _NOTES_PER_OCTAVE = 24
 _N_OCTAVES = 8
 _HOP = 256
-_NOT_LOSSES = ("epoch", "step", "seed", "iteration")
+_NOT_LOSSES = ("epoch", "step", "seed", "iteration", "lr")
 
 
 def generators(paths: RunPaths) -> dict[str, str]:
@@ -135,19 +136,17 @@ def gan_losses(paths: RunPaths) -> Figure:
         keys = list(dict.fromkeys(key for curve in seeds for key in curve))
         for number, key in enumerate(keys):
             for place, curve in enumerate(seeds):
-                values = curve.get(key, [])
                 label = key.replace("_", " ") if place == 0 else None
-                steps = np.arange(1, len(values) + 1)
-                axes.plot(steps, values, color=f"C{number % 10}", linewidth=0.8, label=label)
+                axes.plot(*curve.get(key, ([], [])), color=f"C{number % 10}", linewidth=0.8, label=label)
         axes.set_title(title, fontsize=9)
-        axes.set_xlabel("line of curve.jsonl", fontsize=8)
+        axes.set_xlabel("epoch", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.legend(fontsize=6)
     return figure
 
 
-def _curves(paths: RunPaths, experiment: str) -> list[dict[str, list[float]]]:
-    """What each seed logged: numbers but counters, times and accuracies."""
+def _curves(paths: RunPaths, experiment: str) -> list[dict[str, Curve]]:
+    """What each seed logged: numbers but counters, rates, times and accuracies."""
     found = []
     for seed in paths.experiments[experiment]:
         path = paths.run(experiment, seed) / "curve.jsonl"
@@ -198,7 +197,7 @@ def sample_sheet(paths: RunPaths) -> Figure:
             )
         row[0].set_ylabel(label, fontsize=8)
     for axes, title in zip(grid[0], ("recorded", *shards), strict=True):
-        axes.set_title(title, fontsize=7)
+        axes.set_title(textwrap.fill(title, 20), fontsize=7)
     for axes in grid[-1]:
         axes.set_xlabel("s", fontsize=7)
     return figure

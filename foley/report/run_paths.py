@@ -106,11 +106,17 @@ def blank(text: str) -> Figure:
     return figure
 
 
-def read_curve(path: Path) -> dict[str, list[float]]:
-    """Read a ``curve.jsonl``: the numbers of each key, in order; other values are left out."""
-    found: dict[str, list[float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+Curve = tuple[list[int], list[float]]
+"""Lines of a ``curve.jsonl`` that hold a number, counted from 1, and the numbers."""
+
+
+def read_curve(path: Path) -> dict[str, Curve]:
+    """Read a ``curve.jsonl``: the numbers of each key, and in which lines; other values are left out."""
+    found: dict[str, Curve] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         for key, value in json.loads(line).items():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                found.setdefault(key, []).append(float(value))
+                lines, values = found.setdefault(key, ([], []))
+                lines.append(number)
+                values.append(float(value))
     return found

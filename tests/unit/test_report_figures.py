@@ -17,6 +17,7 @@ from foley.report.figures import FIGURES, RunPaths, plot_figure, spectrogram_db
 from foley.report.gan_figures import rainbowgram
 from foley.report.page import read_provenance, write_report
 from foley.report.results_doc import copy_image, write_results_page
+from foley.report.run_paths import read_curve
 from foley.store.files import write_json
 from foley.store.manifests import Clip, Event, Failure, read_rows, write_rows
 from foley.store.shards import ShardWriter
@@ -263,3 +264,13 @@ def test_the_figures_of_generators_show_the_rows_of_the_table(project: Path) -> 
     assert titles["sample_sheet"] == ["recorded", "FoleyGAN"]
     (losses,) = FIGURES["gan_losses"](paths).axes
     assert losses.lines[0].get_ydata().tolist() == [1, 1 / 2, 1 / 3]
+
+
+def test_what_is_logged_late_is_drawn_late(tmp_path: Path) -> None:
+    path = tmp_path / "curve.jsonl"
+    path.write_text('{"epoch": 0, "class": 2.0}\n{"epoch": 1, "generator": 1.5, "made": true}\n')
+    assert read_curve(path) == {
+        "epoch": ([1, 2], [0.0, 1.0]),
+        "class": ([1], [2.0]),
+        "generator": ([2], [1.5]),
+    }
