@@ -126,6 +126,9 @@ def in_processes(n_processes: int, device: str, function: Callable[[Team, str], 
     fabric = Fabric(accelerator=kind, devices=n_processes, strategy=strategy)
 
     def member(launched: Any) -> T:
+        # The first process keeps the store by which the others find one another: were its work done before
+        # they have, they would find the store gone.
+        launched.barrier()
         return function(Team(launched), str(launched.device))
 
     result: T = fabric.launch(member)

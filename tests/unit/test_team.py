@@ -1,8 +1,10 @@
 """Several processes that train one system learn what one process learns."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +104,19 @@ def test_each_takes_its_part_and_weighs_it() -> None:
 
 def test_processes_are_processes() -> None:
     assert in_processes(2, "cpu", lambda team, device: os.getpid()) != os.getpid()
+
+
+def test_nobody_leaves_before_all_have_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    meet = torch.distributed.init_process_group
+
+    def late(*given: Any, **named: Any) -> None:
+        meet(*given, **named)
+        if torch.distributed.get_rank() == 1:
+            time.sleep(1)
+            torch.distributed.distributed_c10d._get_default_store().add("arrived", 1)
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", late)
+    assert in_processes(2, "cpu", lambda team, device: team.rank) == 0
 
 
 class Selfish(torch.nn.Module):
