@@ -44,6 +44,7 @@ localrules:
 
 onstart:
     claim_folder()
+    choose_jobs_when_one_ends()
 
 
 rule all:

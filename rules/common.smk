@@ -54,6 +54,17 @@ def claim_folder():
         raise WorkflowError(str(error)) from None
 
 
+def choose_jobs_when_one_ends():
+    """Keep a run on this machine from looking at all waiting jobs again and again.
+
+    Where submissions are limited (by default they are), Snakemake chooses anew a second after every choice:
+    an endless chain for each job that ends, together up to a third of a core in a run of 500 jobs. Nothing is
+    submitted here, and a job that ends lets it choose anyway.
+    """
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     shard=r"\d{3}",
@@ -234,6 +245,14 @@ def needs_of(experiment):
     """What the metrics of an experiment want of the clips beside the sound."""
     needed = CONFIG.derived.metric_needs
     return {wanted for name in metrics_of(experiment) for wanted in needed[name]}
+
+
+def judgements_file(wildcards):
+    """What is heard in a run's sound, for experiments with metrics that ask for it."""
+    if "judgements" not in needs_of(wildcards.experiment):
+        return []
+    run = f"results/{wildcards.dataset}/experiments/{wildcards.experiment}/seed{wildcards.seed}"
+    return [f"{run}/judgements.h5"]
 
 
 def reference_file(wildcards):

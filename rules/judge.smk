@@ -10,7 +10,7 @@ rule score_run:
     """Score one run by every metric that it can have."""
     input:
         sound="results/{dataset}/experiments/{experiment}/seed{seed}/sound.h5",
-        judgements="results/{dataset}/experiments/{experiment}/seed{seed}/judgements.h5",
+        judgements=judgements_file,
         clips="results/{dataset}/clips.h5",
         rows="results/{dataset}/clips.tsv",
         events="results/{dataset}/events.tsv",

@@ -12,7 +12,7 @@ with log_to_file(snakemake.log[0]):
     score_run(
         settings=snakemake.params.settings,
         sound_path=snakemake.input.sound,
-        judgements_path=snakemake.input.judgements,
+        judgements_path=next(iter(snakemake.input.judgements), None),
         clips_paths=[snakemake.input.clips],
         rows_paths=[snakemake.input.rows],
         events_paths=[snakemake.input.events],

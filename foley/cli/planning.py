@@ -157,8 +157,12 @@ def make_plan(
         "train_model": n_runs - n_lent,
         "reuse_model": n_lent,
         "synthesize_audio": n_runs,
-        "compute_judgements": n_runs,
-        "compute_reference": int(any(_compares(config, entry) for entry in config.experiments.values())),
+        "compute_judgements": sum(
+            len(entry.seeds) for entry in config.experiments.values() if "judgements" in _needs(config, entry)
+        ),
+        "compute_reference": int(
+            any("reference" in _needs(config, entry) for entry in config.experiments.values())
+        ),
         "score_run": n_runs,
         "probe_model": sum(len(entry.seeds) for entry in config.experiments.values() if entry.probes.asked),
         "collect_metrics": 1,
@@ -181,10 +185,10 @@ def make_plan(
     )
 
 
-def _compares(config: configuration.Config, entry: ExperimentConfig) -> bool:
-    """Whether a metric of an experiment compares with the recorded sound of other clips."""
-    names = entry.metrics or config.metrics
-    return any("reference" in getattr(registry.load("metrics", name), "NEEDS", ()) for name in names)
+def _needs(config: configuration.Config, entry: ExperimentConfig) -> set[str]:
+    """What the metrics of an experiment want of the clips beside the sound."""
+    modules = [registry.load("metrics", name) for name in entry.metrics or config.metrics]
+    return {needed for module in modules for needed in getattr(module, "NEEDS", ())}
 
 
 def _mixtures(entry: ExperimentConfig) -> list[str]:

@@ -27,6 +27,7 @@ from foley.metrics.base import Item, MetricConfig, Score, class_indices, of_spli
 from foley.metrics.statistics import class_parts, mean_score
 from foley.metrics.sync import IMPACT_LABELS, Match, find_onsets, match_times
 
+NEEDS = ("judgements",)
 _UNIT = "proportion"
 
 

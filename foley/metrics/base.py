@@ -179,7 +179,7 @@ class Item:
     def heard(self, name: str) -> NDArray[Any]:
         """What a network heard in the generated sound, one axis; StoreError where it was not asked."""
         if self.load_heard is None:
-            raise StoreError(f"{self.clip_id}: no sound of this run was judged; run the stage that judges it")
+            raise StoreError(f"{self.clip_id}: was not judged; name judgements in the NEEDS of the metric")
         return self.load_heard(name)
 
     def compared(self) -> Reference:

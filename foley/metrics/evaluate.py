@@ -1,7 +1,7 @@
 """Score one run by one metric, and gather the scores of all runs in one table."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class MetricRow(Row):
 def load_items(
     *,
     sound_path: str | Path,
-    judgements_path: str | Path,
+    judgements_path: str | Path | None = None,
     clips_paths: Sequence[str],
     rows_paths: Sequence[str],
     events_paths: Sequence[str],
@@ -46,8 +46,10 @@ def load_items(
 
     Parameters
     ----------
-    sound_path, judgements_path : path
-        What the run made, and what the sound classifier heard in it.
+    sound_path : path
+        What the run made.
+    judgements_path : path, optional
+        What the sound classifier heard in it, for metrics that ask for it.
     clips_paths, rows_paths, events_paths : sequence of path
         Shards of clips, their tables, their events.
     reference_path : path, optional
@@ -64,14 +66,16 @@ def load_items(
         If the run lacks a test clip of a class that it makes, has an unknown one, or predicts a class
         that the sound classifier does not know.
     """
-    sounds, judgements = ShardReader(sound_path), ShardReader(judgements_path)
+    sounds = ShardReader(sound_path)
+    judgements = None if judgements_path is None else ShardReader(judgements_path)
     clips = ShardSet(list(clips_paths))
     rows = {row.clip_id: row for path in rows_paths for row in read_rows(path, Clip)}
     events: dict[str, list[Event]] = defaultdict(list)
     for path in events_paths:
         for event in read_rows(path, Event):
             events[event.clip_id].append(event)
-    classes, columns = _classes(sounds, judgements)
+    classes = _known_classes(rows.values(), judgements)
+    columns = _columns(sounds, classes)
     if unknown := sorted(set(sounds.items) - set(rows)):
         raise StoreError(f"{sound_path}: {unknown[0]} is in no table of clips; run the experiment again")
     made = set(sounds.items)
@@ -136,24 +140,30 @@ def _heard(shard: ShardReader, clip_id: str, name: str) -> NDArray[np.float32]:
     return _read(shard, clip_id, name)
 
 
-def _classes(sounds: ShardReader, judgements: ShardReader) -> tuple[tuple[str, ...], list[int]]:
-    """Classes that the sound classifier knows, and where among them those of the system are."""
-    known = judgements.attributes.get("classes")
-    if not known:
-        raise StoreError(f"{judgements.path}: does not name its classes; delete it and run again")
+def _known_classes(rows: Iterable[Clip], judgements: ShardReader | None) -> tuple[str, ...]:
+    """Classes that the sound classifier knows, or, where it was not asked, those of the data set."""
+    if judgements is None:
+        return tuple(sorted({row.label for row in rows}))
+    if known := judgements.attributes.get("classes"):
+        return tuple(known)
+    raise StoreError(f"{judgements.path}: does not name its classes; delete it and run again")
+
+
+def _columns(sounds: ShardReader, known: tuple[str, ...]) -> list[int]:
+    """Where among the classes those of the system are."""
     predicted = sounds.attributes.get("classes", [])
     if foreign := sorted(set(predicted) - set(known)):
         raise StoreError(
-            f"{sounds.path} and {judgements.path} list different classes ({foreign[0]} is in the first "
-            "only); train both on the same clips"
+            f"{sounds.path}: predicts {foreign[0]}, which is none of {', '.join(known)}; train the system "
+            "and the sound classifier on the same clips"
         )
-    return tuple(known), [known.index(label) for label in predicted]
+    return [known.index(label) for label in predicted]
 
 
 def _item(
     row: Clip,
     sounds: ShardReader,
-    judgements: ShardReader,
+    judgements: ShardReader | None,
     clips: ShardSet,
     events: Sequence[Event],
     classes: tuple[str, ...],
@@ -170,6 +180,7 @@ def _item(
         probabilities[columns] = own
     attributes = sounds.item_attributes(row.clip_id)
     sources = sorted({event.source for event in events})
+    judged = judgements if judgements is not None and row.clip_id in judgements else None
     return Item(
         clip_id=row.clip_id,
         label=row.label,
@@ -178,7 +189,7 @@ def _item(
         classes=classes,
         sample_rate_hz=int(attributes.get("sample_rate_hz", 44100)),
         probabilities=probabilities,
-        judgement=judgements.read(row.clip_id, "probabilities") if row.clip_id in judgements else None,
+        judgement=None if judged is None else judged.read(row.clip_id, "probabilities"),
         events_s=np.array(sorted(event.time_s for event in events), dtype=np.float64),
         events_source=sources[0] if len(sources) == 1 else ",".join(sources),
         load_generated=partial(_read, sounds, row.clip_id, "waveform") if "waveform" in names else None,
@@ -193,7 +204,7 @@ def _item(
         ),
         load_shifted=partial(_read, sounds, row.clip_id, "shifted") if "shifted" in names else None,
         shifted_by_s=float(attributes.get("shifted_by_s", 0.0)),
-        load_heard=partial(_heard, judgements, row.clip_id) if row.clip_id in judgements else None,
+        load_heard=None if judged is None else partial(_heard, judged, row.clip_id),
         reference=reference,
     )
 
@@ -206,7 +217,7 @@ def score_run(
     *,
     settings: Mapping[str, Mapping[str, Any]],
     sound_path: str | Path,
-    judgements_path: str | Path,
+    judgements_path: str | Path | None = None,
     clips_paths: Sequence[str],
     rows_paths: Sequence[str],
     events_paths: Sequence[str],

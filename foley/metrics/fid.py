@@ -15,7 +15,7 @@ from pydantic import Field
 from foley.metrics.base import Item, MetricConfig, Score
 from foley.metrics.frechet import frechet_score
 
-NEEDS = ("reference",)
+NEEDS = ("judgements", "reference")
 
 
 class Config(MetricConfig):

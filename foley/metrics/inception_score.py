@@ -14,6 +14,7 @@ from foley.metrics.base import NO_CLIP, Item, MetricConfig, Score, of_split, sta
 from foley.metrics.statistics import item_weights, shifted_interval
 
 Config = MetricConfig
+NEEDS = ("judgements",)
 _UNIT = "effective classes"
 
 

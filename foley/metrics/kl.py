@@ -13,7 +13,7 @@ from pydantic import Field
 from foley.metrics.base import NO_CLIP, Item, MetricConfig, Score, of_split, stack_probabilities
 from foley.metrics.statistics import class_parts, mean_score
 
-NEEDS = ("reference",)
+NEEDS = ("judgements", "reference")
 
 
 class Config(MetricConfig):

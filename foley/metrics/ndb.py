@@ -27,7 +27,7 @@ from foley.metrics.base import NO_CLIP, Item, MetricConfig, Score, labels_of, of
 from foley.metrics.statistics import item_weights, shifted_interval
 from foley.seeds import derive_seed, numpy_generator
 
-NEEDS = ("reference",)
+NEEDS = ("judgements", "reference")
 _MANY_DIMS = 1000
 _KEPT_DIMS = 6
 _UNIT = "bins"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from foley.metrics.accuracy import top1_score
 from foley.metrics.base import Item, MetricConfig, Score, of_split
 
+NEEDS = ("judgements",)
 Config = MetricConfig
 
 

@@ -8,6 +8,7 @@ github.com/zhoubolei/TRN-pytorch, whose tuples are random in testing too; here t
 same tuples every time.
 """
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -100,7 +101,7 @@ class System(BaseSystem):
 
         All of them, thinned evenly, for testing; with a generator, a random few for training.
         """
-        every = torch.tensor(list(combinations(range(self.config.n_relations), scale)))
+        every = _ordered_tuples(self.config.n_relations, scale)
         if generator is not None:
             order = torch.randperm(len(every), generator=generator, device=generator.device)
             return every[order[: self.config.n_tuples].cpu()]
@@ -158,3 +159,9 @@ class System(BaseSystem):
         share = probabilities.gather(1, chosen[:, None])
         spectrogram = self.averages[chosen] + self.config.probability_gain * share[:, :, None]
         return Prediction(probabilities=probabilities, spectrogram=spectrogram)
+
+
+@cache
+def _ordered_tuples(n_frames: int, scale: int) -> Tensor:
+    """All ordered tuples of `scale` among `n_frames`, (n, scale); of 16 frames they are 65,519 in all."""
+    return torch.tensor(list(combinations(range(n_frames), scale)))

@@ -14,9 +14,7 @@ from foley.media.ffmpeg import shown
 from foley.provenance import file_sha256
 from foley.store.manifests import Clip, read_rows
 from foley.store.shards import ShardSet
-from foley.synthesis.block_threshold import block_threshold
 from foley.synthesis.config import PeakMatchConfig, SynthesisConfig
-from foley.synthesis.peak_match import peak_match
 
 Waveform = NDArray[np.float32]
 
@@ -166,11 +164,15 @@ def finish(
     """
     made = waveform
     if synthesis.denoise == "block_threshold":
+        from foley.synthesis.block_threshold import block_threshold  # half a second: scipy.signal
+
         made = block_threshold(made, sample_rate_hz, synthesis.block_threshold)
     if synthesis.peak_match is None:
         return made
     if references is None or generator is None:
         raise ValueError("peak-match needs references and a generator that draws one of them")
+    from foley.synthesis.peak_match import peak_match  # half a second: scipy.signal
+
     peak = float(np.abs(made).max(initial=0.0)) if keep_level else 1.0
     recorded, rate_hz = references.draw(label, generator)
     reference = resampled(recorded, rate_hz, sample_rate_hz)

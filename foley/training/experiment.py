@@ -21,8 +21,10 @@ from foley.store.files import atomic_path, locked, write_json
 from foley.store.shards import ShardReader
 from foley.training.checkpoint import build_system, save_weights, spec_as_json
 from foley.training.config import TrainingConfig
+from foley.training.dynamo_shim import leave_compiler_unloaded
 from foley.training.examples import Examples, read_examples
 from foley.training.loop import train
+from foley.training.memory import keep_freed_memory
 from foley.training.team import Team, in_processes
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ def use_threads(n_threads: int) -> None:
     torch.set_num_threads(n_threads)
     # As use_deterministic_algorithms(True, warn_only=True), which would first load torch.compile: seconds.
     torch.set_deterministic_debug_mode("warn")
+    # Nothing here reads what it did not write.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def train_experiment(
@@ -84,6 +88,8 @@ def train_experiment(
     started = time.monotonic()
     training = TrainingConfig(**config["training"])
     use_threads(n_threads if training.processes == 1 else 1)  # forked processes inherit no threads
+    keep_freed_memory()
+    leave_compiler_unloaded()
     kind = registry.load("systems", config["system"]).System
     if not kind.learns_waveforms(config["model"]):
         clips_paths = ()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foley import registry
 from foley.errors import ConfigError, ManifestError, StoreError
 from foley.features.audio import RepresentationConfig, represent
 from foley.metrics.evaluate import MetricRow, collect_metrics, load_items, read_score, score_run
@@ -115,6 +116,28 @@ def test_every_metric_scores_a_run(tmp_path: Path, metric: str, value: float) ->
     assert read_score(tmp_path / f"m/{metric}.json").value == pytest.approx(value, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "metric",
+    ["accuracy", "log_loss", "confusion", "envelope", "correlation", "l2", "sync", "odg", "osg", "nearest"],
+)
+def test_what_no_metric_asks_the_sound_classifier_need_not_be_there(tmp_path: Path, metric: str) -> None:
+    assert "judgements" not in getattr(registry.load("metrics", metric), "NEEDS", ())
+    run = write_run(tmp_path)
+    score_run(settings={metric: {}}, seed=0, metrics_folder=tmp_path / "judged", **run)
+    del run["judgements_path"]
+    score_run(settings={metric: {}}, seed=0, metrics_folder=tmp_path / "not", **run)
+    assert (tmp_path / f"judged/{metric}.json").read_bytes() == (tmp_path / f"not/{metric}.json").read_bytes()
+
+
+def test_a_metric_that_asks_for_what_was_not_heard_says_so(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    del run["judgements_path"]
+    (first, *_) = load_items(**run)
+    assert first.judgement is None
+    with pytest.raises(StoreError, match="name judgements in the NEEDS"):
+        first.heard("embedding")
+
+
 def test_every_item_knows_all_recordings_also_of_classes_that_were_not_made(tmp_path: Path) -> None:
     (only,) = load_items(**write_run(tmp_path, classes=["rain"], labels=["rain"], judged=["r0_00"]))
     assert [(one.clip_id, one.label, one.split) for one in only.recordings] == [
@@ -171,7 +194,7 @@ def test_classes_in_another_order_keep_their_probabilities(tmp_path: Path) -> No
 
 
 def test_a_class_that_the_classifier_does_not_know_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"list different classes [(]wind is in the first only"):
+    with pytest.raises(StoreError, match="predicts wind, which is none of clock, rain"):
         load_items(**write_run(tmp_path, classes=["rain", "wind"]))
 
 
