@@ -57,6 +57,12 @@ class SynthesisConfig(BaseModel):
     phase: Literal["zero", "random"] = Field(
         "zero", description="phase to start from, where the representation holds none"
     )
+    contrast: float = Field(
+        1.0,
+        gt=0,
+        description="power of magnitudes before Griffin-Lim, each row's mean kept: what is predicted "
+        "is a mean of what might be, and too even; 1 leaves it as it is, as the papers do",
+    )
     momentum: float = Field(0.0, ge=0, description="of the fast variant; 0 is Griffin and Lim's own")
     denoise: Literal["none", "block_threshold"] = Field(
         "none", description="V2RA's de-noising of what was made (Liu et al., section 3.3)"

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 import foley
+from foley.errors import ConfigError
 from foley.features.audio import RepresentationConfig, resampled, to_magnitude, to_phase, to_sound
 from foley.features.engines.devices import device_for_job
 from foley.models.base import Prediction, System
@@ -20,6 +21,7 @@ from foley.seeds import derive_seed, numpy_generator
 from foley.store.manifests import Clip
 from foley.store.shards import ShardReader, ShardWriter
 from foley.synthesis.config import SynthesisConfig
+from foley.synthesis.contrast import with_contrast
 from foley.synthesis.finishing import finish, open_references
 from foley.synthesis.griffin_lim import griffin_lim
 from foley.synthesis.shifting import is_shifted, shifted
@@ -61,15 +63,26 @@ def to_waveform(
     -------
     ndarray of float32, shape (n_samples,)
         Within [-1, 1] where limited.
+
+    Raises
+    ------
+    ConfigError
+        If contrast is asked where no magnitudes are at hand.
     """
     if vocoder is not None:
+        _refuse_contrast(synthesis, f"vocoder {synthesis.vocoder}")
         seed = int(generator.integers(2**63))
         return np.asarray(vocode(vocoder, features[None], representation, seed)[0])
     waveform = to_sound(features, representation, n_iterations=synthesis.n_iterations, generator=generator)
-    if waveform is None:
+    if waveform is not None:
+        _refuse_contrast(synthesis, f"representation {representation.kind}")
+    else:
         grid = representation.grid
+        magnitude = to_magnitude(features, representation)
+        if synthesis.contrast != 1:
+            magnitude = with_contrast(magnitude, synthesis.contrast)
         waveform = griffin_lim(
-            to_magnitude(features, representation),
+            magnitude,
             n_fft=grid.n_fft,
             hop_length=grid.hop_length,
             n_iterations=synthesis.n_iterations,
@@ -79,6 +92,14 @@ def to_waveform(
             phase=to_phase(features, representation),
         )
     return np.asarray(np.clip(waveform, -1, 1) if limit else waveform, dtype=np.float32)
+
+
+def _refuse_contrast(synthesis: SynthesisConfig, maker: str) -> None:
+    if synthesis.contrast != 1:
+        raise ConfigError(
+            f"synthesis.contrast is {synthesis.contrast}, but {maker} makes this sound without Griffin-Lim; "
+            "leave contrast at 1"
+        )
 
 
 def synthesize(
