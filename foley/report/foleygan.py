@@ -32,13 +32,15 @@ _SYSTEMS = (
     "WaveGAN",
 )
 _ACTION_SEEN = "FoleyGAN, discriminator sees the action"
+_AS_PREDICTED = "AutoFoley (Frame Sequence Network), contrast 1"
+_TIMED = (*_SYSTEMS[:3], _ACTION_SEEN, _SYSTEMS[3], _AS_PREDICTED, *_SYSTEMS[4:])
 _EMBEDDED = "Embedded data"
 
 ROWS: dict[str, tuple[str, ...]] = {
     "foleygan_table1": _SYSTEMS,
     "foleygan_table2": ("Real Data", "AFD", "YouTube8M Subset", "AudioSet Subset", _EMBEDDED),
     "foleygan_table3": ("STFT", "CQT", "MS", "MFCC", "LMS"),
-    "foleygan_sync": (*_SYSTEMS, _ACTION_SEEN),
+    "foleygan_sync": _TIMED,
 }
 """For each table what ``report.rows`` may name: rows, or the columns of Table III."""
 
@@ -212,7 +214,7 @@ def _timing_table(measured: Measured, report: ReportConfig) -> Table:
     name = "foleygan_sync"
     always = {"FoleyGAN", "FoleyGAN without visual guidance"}
     cells = []
-    for row in (*_SYSTEMS[:3], _ACTION_SEEN, *_SYSTEMS[3:]):
+    for row in _TIMED:
         experiment = experiment_of(report, name, row)
         if experiment is None and row not in always:
             continue
