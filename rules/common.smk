@@ -59,8 +59,7 @@ def choose_jobs_when_one_ends():
 
     Where submissions are limited (by default they are), Snakemake chooses anew a second after every choice:
     an endless chain for each job that ends, together up to a third of a core in a run of 500 jobs (its pull
-    request 3744 saw it too). Nothing is
-    submitted here, and a job that ends lets it choose anyway.
+    request 3744 saw it too). Nothing is submitted here, and a job that ends lets it choose anyway.
     """
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
