@@ -21,10 +21,9 @@ from foley.store.files import atomic_path, locked, write_json
 from foley.store.shards import ShardReader
 from foley.training.checkpoint import build_system, save_weights, spec_as_json
 from foley.training.config import TrainingConfig
-from foley.training.dynamo_shim import leave_compiler_unloaded
 from foley.training.examples import Examples, read_examples
 from foley.training.loop import train
-from foley.training.memory import keep_freed_memory
+from foley.training.setup import prepare_process
 from foley.training.team import Team, in_processes
 
 logger = logging.getLogger(__name__)
@@ -88,8 +87,7 @@ def train_experiment(
     started = time.monotonic()
     training = TrainingConfig(**config["training"])
     use_threads(n_threads if training.processes == 1 else 1)  # forked processes inherit no threads
-    keep_freed_memory()
-    leave_compiler_unloaded()
+    prepare_process()
     kind = registry.load("systems", config["system"]).System
     if not kind.learns_waveforms(config["model"]):
         clips_paths = ()

@@ -31,8 +31,7 @@ from foley.seeds import derive_seed
 from foley.store.files import atomic_path, read_json, write_json
 from foley.store.manifests import Clip, read_rows
 from foley.store.shards import ShardSet
-from foley.training.dynamo_shim import leave_compiler_unloaded
-from foley.training.memory import keep_freed_memory
+from foley.training.setup import prepare_process
 from foley.training.sound_classifier_config import SoundClassifierConfig
 
 logger = logging.getLogger(__name__)
@@ -277,8 +276,7 @@ def train_sound_classifier(
         logger.warning("%s is the only class: what is judged to be of it says nothing", classes[0])
     clips = ShardSet(clips_paths)
     where = torch.device(device_for_job(device))
-    keep_freed_memory()
-    leave_compiler_unloaded()
+    prepare_process()
     with fixed_threads(n_threads):
         spectrograms, rate_hz = _read_spectrograms(train, clips, config)
         targets = torch.tensor([classes.index(row.label) for row in train])

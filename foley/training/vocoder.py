@@ -27,10 +27,9 @@ from foley.seeds import derive_seed
 from foley.store.files import atomic_path, write_json
 from foley.store.shards import ShardSet
 from foley.training.checkpoint import Stateful, load_state, save_state, save_weights, state_folder
-from foley.training.dynamo_shim import leave_compiler_unloaded
 from foley.training.examples import read_clips
 from foley.training.experiment import use_threads
-from foley.training.memory import keep_freed_memory
+from foley.training.setup import prepare_process
 
 logger = logging.getLogger(__name__)
 
@@ -120,8 +119,7 @@ def train_vocoder(
     """
     started = time.monotonic()
     use_threads(n_threads)
-    keep_freed_memory()
-    leave_compiler_unloaded()
+    prepare_process()
     device = device_for_job(device)
     checked = VocoderConfig(**config)
     mel = RepresentationConfig(**representation)
