@@ -16,6 +16,7 @@ report: "rules/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/starting.smk"
 include: "rules/acquire.smk"
 include: "rules/prepare.smk"
 include: "rules/picture_streamed.smk" if CONFIG.picture.stream else "rules/picture.smk"
@@ -44,7 +45,7 @@ localrules:
 
 onstart:
     claim_folder()
-    choose_jobs_when_one_ends()
+    start_here()
 
 
 rule all:

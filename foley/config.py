@@ -81,6 +81,8 @@ class Config(_Block):
     shards: int = Field(default=8, ge=1, le=999)
     threads_per_job: int = Field(default=1, ge=1)
     """Threads of one job; fixed, because the number of threads changes the last bits of a sum."""
+    fork_jobs: bool = True
+    """On this machine, start jobs from a process that has loaded what they need; same numbers."""
     device: Literal["cpu", "cuda"] = "cpu"
     ask_for_gpu: bool | None = None
     """Ask the cluster for a GPU for jobs that can use one; by default where `device` is cuda."""

@@ -54,17 +54,6 @@ def claim_folder():
         raise WorkflowError(str(error)) from None
 
 
-def choose_jobs_when_one_ends():
-    """Keep a run on this machine from looking at all waiting jobs again and again.
-
-    Where submissions are limited (by default they are), Snakemake chooses anew a second after every choice:
-    an endless chain for each job that ends, together up to a third of a core in a run of 500 jobs (its pull
-    request 3744 saw it too). Nothing is submitted here, and a job that ends lets it choose anyway.
-    """
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
-
-
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     shard=r"\d{3}",

@@ -5,8 +5,7 @@ a few pictures, one step of training. On a CPU seconds are CPU-seconds of one th
 work on the machine falsifies little; on a GPU they are seconds of the clock.
 """
 
-import subprocess
-import sys
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -21,9 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import foley
 from foley import config as configuration
 from foley import registry
-from foley.errors import StoreError
+from foley.errors import FoleyError, StoreError
 from foley.features.backbones.base import RANDOM
 from foley.features.visual import BackboneConfig, frames_looked_at
+from foley.forking import LOADED, ForkServer
 from foley.needs import Feature, visual_features, wanted_features
 from foley.preprocess.interpolation import target_times
 from foley.provenance import config_digest, environment
@@ -133,7 +133,7 @@ def measure_speeds(config: configuration.Config, path: str | Path) -> Speeds:
         measured: dict[str, Any] = _pictures(config, Path(folder))
     measured |= _sounds(config)
     measured |= _learning(config)
-    measured["start_s"] = {kind: _start_s(code) for kind, code in _STARTS.items()}
+    measured["start_s"] = _starts_s(forked=config.fork_jobs)
     speeds = Speeds(of=speeds_digest(config), **measured)
     write_json(path, speeds.model_dump())
     return speeds
@@ -152,21 +152,20 @@ def _seconds(device: str, function: Callable[[], Any], *, warm: bool = True) -> 
     return taken_s
 
 
-def _start_s(code: str) -> float:
-    """CPU-seconds of a fresh process that loads a module and digests its code, as every stage does."""
-    digest = "from foley.provenance import code_digest; code_digest([module.__name__], root)"
+def _starts_s(*, forked: bool) -> dict[str, float]:
+    """CPU-seconds of a process that loads a module and digests its code, as every stage does, by its kind."""
     root = str(Path(foley.__file__).parents[1])
-    lines = [
-        "import time, pathlib",
-        f"root = pathlib.Path({root!r})",
-        code,
-        digest,
-        "print(time.process_time())",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True
-    )
-    return float(done.stdout)
+    digest = f"from foley.provenance import code_digest; code_digest([module.__name__], Path({root!r}))"
+    taken_s = {}
+    with ForkServer(LOADED if forked else (), os.environ) as server, TemporaryDirectory() as folder:
+        for kind, code in _STARTS.items():
+            script = Path(folder) / f"{kind}.py"
+            script.write_text(f"from pathlib import Path\n{code}\n{digest}\n", encoding="utf-8")
+            ended = server.run(script, os.environ)
+            if ended.status:
+                raise FoleyError(f"{kind}: loading what such a job needs ended with status {ended.status}")
+            taken_s[kind] = ended.cpu_s
+    return taken_s
 
 
 def _pictures(config: configuration.Config, folder: Path) -> dict[str, Any]:

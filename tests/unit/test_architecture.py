@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LAYERS = [
-    {"errors", "logs", "seeds", "provenance"},
+    {"errors", "forking", "logs", "seeds", "provenance"},
     {"store", "media"},
     {"models", "features", "preprocess"},
     {"training", "synthesis", "metrics", "report", "datasets"},

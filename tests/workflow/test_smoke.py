@@ -130,6 +130,30 @@ def test_a_killed_and_resumed_run_gives_the_same_tables_to_the_byte(smoke: Smoke
     assert tables(again.directory) == tables(undisturbed)
 
 
+def test_jobs_that_load_everything_anew_give_the_same_tables_to_the_byte(
+    smoke: Smoke, tmp_path: Path
+) -> None:
+    few = tmp_path / "few.yaml"
+    few.write_text("only: [recorded, frame_sequence]\n", encoding="utf-8")
+    forked = tmp_path / "forked"
+    shutil.copytree(smoke.directory, forked, symlinks=True)
+    run_snakemake(smoke.workflow, forked, "--cores", "2", *smoke.arguments(few), "--", "results/tables")
+    anew = Smoke(smoke.workflow, tmp_path / "anew")
+    few.write_text("fork_jobs: false\n" + few.read_text(encoding="utf-8"), encoding="utf-8")
+    run_snakemake(anew.workflow, anew.directory, "--cores", "2", *anew.arguments(few), "--", "results/tables")
+    assert tables(anew.directory) == tables(forked)
+
+
+def test_benchmark_files_say_what_a_job_took(smoke: Smoke) -> None:
+    found = list((smoke.directory / "results/benchmarks/train_model").rglob("*.tsv"))
+    assert found
+    for path in found:
+        head, values = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+        row = dict(zip(head, values, strict=True))
+        assert 0 < float(row["cpu_time"]) < 2 * float(row["s"])
+        assert 100 < float(row["max_rss"]) < 4000
+
+
 EDITS = {
     "interpolation": (
         "foley/preprocess/interpolation.py",
