@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = "foley"
+KNOWN_SOURCES = Path(".snakemake/foley-sources.json")
+"""Where the workflow keeps what it knows of the sources, in the folder that it runs in, as its jobs do."""
 _NOT_FOLLOWED = frozenset({"foley.registry"})
 """Modules that only name other modules; what they name is added by the caller instead."""
 
@@ -51,9 +53,18 @@ class SourceReader:
         return known[1], known[2]
 
 
+def recall_sources(path: str | Path = KNOWN_SOURCES) -> SourceReader:
+    """Make a reader that knows what :func:`foley.settings.keep_sources` wrote, if that is there."""
+    try:
+        known = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    return SourceReader(known if isinstance(known, dict) else {})
+
+
 @cache
 def _reader() -> SourceReader:
-    return SourceReader()
+    return recall_sources()
 
 
 def _parsed(path: Path) -> tuple[str, list[str]]:

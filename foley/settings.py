@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foley.provenance import SourceReader
+from foley.provenance import KNOWN_SOURCES, SourceReader
 from foley.store.files import atomic_path
 
 
@@ -94,13 +94,8 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
     return Settings(settings)
 
 
-def recall_sources(kept_path: str | Path) -> SourceReader:
-    """Make a reader of sources that knows what :func:`keep_sources` wrote, if that is there."""
-    return SourceReader(_kept(Path(kept_path)))
-
-
-def keep_sources(reader: SourceReader, kept_path: str | Path) -> None:
-    """Write down what a reader of sources knows, for :func:`recall_sources`."""
+def keep_sources(reader: SourceReader, kept_path: str | Path = KNOWN_SOURCES) -> None:
+    """Write down what a reader of sources knows, for :func:`foley.provenance.recall_sources`."""
     _keep(Path(kept_path), reader.known)
 
 

@@ -7,8 +7,8 @@ from snakemake.exceptions import WorkflowError
 
 from foley import registry
 from foley.errors import FoleyError
-from foley.provenance import code_digest
-from foley.settings import keep_sources, read_settings, recall_sources
+from foley.provenance import code_digest, recall_sources
+from foley.settings import keep_sources, read_settings
 from foley.store.runs import begin_run
 
 try:
@@ -17,7 +17,7 @@ except FoleyError as error:
     raise WorkflowError(str(error)) from None
 
 ROOT = Path(workflow.basedir)
-SOURCES = recall_sources(".snakemake/foley-sources.json")
+SOURCES = recall_sources()
 SHARDS = CONFIG.derived.shard_names
 DATASET = CONFIG.dataset
 RUNS = [
@@ -75,7 +75,7 @@ def _digest(*entries):
     n_read = SOURCES.n_read
     digest = code_digest(list(entries), ROOT, SOURCES)
     if SOURCES.n_read > n_read:
-        keep_sources(SOURCES, ".snakemake/foley-sources.json")
+        keep_sources(SOURCES)
     return digest
 
 

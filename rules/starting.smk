@@ -6,7 +6,7 @@ import time
 
 from snakemake.script import PythonScript
 
-from foley.forking import ForkServer
+from foley.forking import LOADED, ForkServer
 
 
 def start_here():

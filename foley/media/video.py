@@ -60,7 +60,7 @@ class ShownPicture:
         if _GREY_FIRST.fullmatch(frame.format.name):
             full = frame.format.name.startswith(("gray", "yuvj")) or frame.color_range == _FULL_RANGE
         else:
-            frame, full = frame.reformat(format="gray"), True
+            frame, full = frame.reformat(format="gray", threads=1), True
         plane = frame.planes[0]
         grey = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
         small = cv2.resize(grey, (size_px, size_px), interpolation=cv2.INTER_AREA)
@@ -321,12 +321,12 @@ def _upright(frame: Any, size_px: int | None) -> Picture:
     """
     curve = HIGH_RANGES.get(int(frame.color_trc))
     if size_px is None:
-        picture = frame.to_ndarray(format="rgb24" if curve is None else "rgb48le")
+        picture = frame.to_ndarray(format="rgb24" if curve is None else "rgb48le", threads=1)
     else:
         enlarges = min(frame.height, frame.width) < size_px
         method = (Interpolation.BILINEAR if enlarges else Interpolation.AREA) | _EXACT
         planar = "gbrp" if curve is None else "gbrp16le"
-        picture = frame.reformat(size_px, size_px, planar, interpolation=method).to_ndarray()
+        picture = frame.reformat(size_px, size_px, planar, interpolation=method, threads=1).to_ndarray()
     return _turned(picture if curve is None else to_standard_range(picture, curve), frame)
 
 

@@ -186,6 +186,7 @@ class System(BaseSystem):
         )
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False)
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
+        self._curves: dict[int, Tensor] = {}
         self.classes: nn.Linear | None = None
         if config.pretraining_steps:
             self.classes = nn.Linear(self.discriminator.n_features, n_classes)
@@ -261,6 +262,16 @@ class System(BaseSystem):
     def action(self, batch: Batch, labels: Tensor) -> Tensor | None:
         """Action spectrograms (batch, 3, resolution, resolution); ``None`` where nothing is guided."""
         return self._guidance(self.action_curve(batch.visual[0], labels)) if self.config.guided else None
+
+    def _known_curves(self, batch: Batch) -> Tensor:
+        """Action curves (batch, n_steps - 1) of training clips; what tells them learns no more by now."""
+        if batch.clips is None:
+            return self.action_curve(batch.visual[0], batch.labels)
+        new = [row for row, clip in enumerate(batch.clips) if clip not in self._curves]
+        if new:
+            found = self.action_curve(batch.visual[0][new], batch.labels[new])
+            self._curves |= {batch.clips[row]: curve for row, curve in zip(new, found, strict=True)}
+        return torch.stack([self._curves[clip] for clip in batch.clips])
 
     def _guidance(self, curve: Tensor) -> Tensor | None:
         if not self.config.guided:
@@ -373,7 +384,7 @@ class System(BaseSystem):
         if pretraining:
             told = self._pretrain(real, labels, optimisers["pretraining"], clip_norm)
             return {"total": told, "pretraining": told}
-        action = self.action(batch, labels)
+        action = self._guidance(self._known_curves(batch)) if self.config.guided else None
         n_steps = min(self.config.discriminator_steps, len(labels))
         shares = torch.arange(len(labels), device=labels.device).tensor_split(n_steps)
         judged = 0.0
@@ -402,6 +413,7 @@ class System(BaseSystem):
         generator: torch.Generator,
         clip_norm: float | None,
     ) -> dict[str, float]:
+        self._curves.clear()
         optimiser.zero_grad(set_to_none=True)
         parts = self.recognition_losses(batch, generator)
         parts["total"].backward()  # type: ignore[no-untyped-call]

@@ -371,4 +371,4 @@ def interpolate_shard(
         frames = clip_frames(clip, data_dir=data_dir, size_px=size_px, config=config, wanted=kept)
         return {"frames": frames[kept], "timestamps_s": times_s[kept], "frame_index": kept}, clip
 
-    write_shard(frames_path, attributes, clips.items, make)
+    write_shard(frames_path, attributes, clips.items, make, durable=False)

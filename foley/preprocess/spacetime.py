@@ -137,4 +137,4 @@ def make_shard(*, frames_path: str | Path, config: SpacetimeConfig, images_path:
         arrays = {"images": images, "timestamps_s": times_s, "frame_index": centres}
         return arrays, reader.item_attributes(clip_id)
 
-    write_shard(images_path, attributes, reader.items, make)
+    write_shard(images_path, attributes, reader.items, make, durable=False)

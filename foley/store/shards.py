@@ -66,6 +66,9 @@ class ShardWriter:
         The shard file to make.
     attributes : mapping of str to JSON-like
         How the shard is made: config, code digest, input digests. Stored as file attributes.
+    durable : bool
+        Wait until the shard is on the disk. For what is deleted as soon as it was used, that takes longer
+        than it is worth; after a loss of power it may be damaged, which its reader says.
 
     Raises
     ------
@@ -74,8 +77,9 @@ class ShardWriter:
         was written before is kept.
     """
 
-    def __init__(self, path: str | Path, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, attributes: Mapping[str, Any], *, durable: bool = True) -> None:
         self.path = Path(path)
+        self._durable = durable
         self._attributes = {
             key: json.dumps(value, sort_keys=True, default=str) for key, value in attributes.items()
         }
@@ -153,7 +157,7 @@ class ShardWriter:
 
     def _gather(self) -> None:
         """Copy the items, sorted, into the final file and rename it into place."""
-        with atomic_hdf5(self.path) as final:
+        with atomic_hdf5(self.path, durable=self._durable) as final:
             for key, value in sorted(self._attributes.items()):
                 final.attrs[key] = value
             for name, path in sorted(self._items.items()):
@@ -168,19 +172,21 @@ def write_shard(
     attributes: Mapping[str, Any],
     item_ids: Iterable[str],
     make: Callable[[str], tuple[Arrays, Mapping[str, Any]]],
+    *,
+    durable: bool = True,
 ) -> None:
     """Write a shard of what `make` gives for each item; finished items of an earlier run are kept.
 
     Parameters
     ----------
-    path, attributes
+    path, attributes, durable
         As for :class:`ShardWriter`.
     item_ids : iterable of str
     make : callable
         From an item's id to its arrays and attributes. An item that raises MediaError is left out,
         with a warning in the log; any other error ends the writing.
     """
-    with ShardWriter(path, attributes) as shard:
+    with ShardWriter(path, attributes, durable=durable) as shard:
         for item_id in item_ids:
             if shard.done(item_id):
                 continue
@@ -239,12 +245,14 @@ class _Sink(io.FileIO):
 
 
 @contextmanager
-def atomic_hdf5(target: str | Path) -> Iterator[h5py.File]:
+def atomic_hdf5(target: str | Path, *, durable: bool = True) -> Iterator[h5py.File]:
     """Make an HDF5 file that is whole or absent; see :func:`foley.store.files.atomic_path`.
 
     Parameters
     ----------
     target : str or Path
+    durable : bool
+        Survive a loss of power too.
 
     Yields
     ------
@@ -256,7 +264,7 @@ def atomic_hdf5(target: str | Path) -> Iterator[h5py.File]:
     DiskFullError, StoreError
         At the end of the block, where plain HDF5 would end the process.
     """
-    with atomic_path(target) as temporary, _Sink(temporary, "w+b") as sink:
+    with atomic_path(target, durable=durable) as temporary, _Sink(temporary, "w+b") as sink:
         try:
             with h5py.File(sink, "w") as file:
                 yield file

@@ -62,6 +62,7 @@ class Examples:
             labels=torch.from_numpy(self.labels[indices]).to(device),
             target=None if self.target is None else tensor(self.target),
             waveform=None if self.waveform is None else tensor(self.waveform),
+            clips=tuple(indices.tolist()),
         )
 
     def batches(

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -228,3 +229,24 @@ def test_a_gpu_gives_the_features_of_the_cpu(precision):
     on_gpu = load_backbone(BackboneConfig(**config, precision=precision), "cuda")(shown(7, 64))
     on_cpu = load_backbone(BackboneConfig(**config))(shown(7, 64))
     assert cosine(on_gpu, on_cpu).min() > 0.9999
+
+
+@needs_openvino
+def test_openvino_nails_no_process_to_a_core():
+    """While it computes: jobs that run side by side would all sit on the first one."""
+    config = BackboneConfig(network="efficientnet_lite0", weights="random", input_px=96, batch_size=4)
+    backbone = load_backbone(config, n_threads=1)
+    worker, allowed, done = threading.get_native_id(), os.sched_getaffinity(0), threading.Event()
+    seen = set()
+
+    def watch():
+        while not done.is_set():
+            seen.add(frozenset(os.sched_getaffinity(worker)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(20):
+        backbone.run(np.zeros((4, 96, 96, 3), np.uint8))
+    done.set()
+    watcher.join()
+    assert seen == {frozenset(allowed)}

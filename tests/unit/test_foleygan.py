@@ -156,6 +156,27 @@ def test_the_action_curve_is_the_probability_of_the_class_in_two_pictures():
     assert curve[4, 7].item() == pytest.approx(scores.softmax(dim=1)[0, one.labels[4]].item(), rel=1e-5)
 
 
+def test_curves_of_clips_that_were_seen_before_are_not_computed_again(monkeypatch):
+    """The same weights as without their numbers; relation networks that learn on make new ones."""
+    one = batch()
+    numbered = replace(one, clips=(4, 0, 9, 2, 1, 7))
+    system, computed = make(), []
+    plain = system.action_curve
+    monkeypatch.setattr(
+        system, "action_curve", lambda seen, labels: computed.append(len(seen)) or plain(seen, labels)
+    )
+    stepped(system, numbered, 3)
+    assert computed == [6]
+    expected = stepped(make(), one, 3).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in system.state_dict().items())
+    stepped(system, replace(one, clips=(4, 0, 5, 2, 6, 7)))
+    assert computed == [6, 2]
+    system.n_steps.zero_()
+    monkeypatch.setattr(system, "config", system.config.model_copy(update={"recognition_steps": 1}))
+    stepped(system, numbered, 2)
+    assert computed == [6, 2, 6]
+
+
 def test_unguided_is_guided_by_zeros():
     guided, blind, one = make(), make(guided=False), batch()
     with torch.no_grad():

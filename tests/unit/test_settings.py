@@ -10,8 +10,8 @@ import yaml
 from foley import config as configuration
 from foley import settings
 from foley.errors import ConfigError
-from foley.provenance import SourceReader, code_digest
-from foley.settings import Settings, keep_sources, read_settings, recall_sources
+from foley.provenance import SourceReader, code_digest, recall_sources
+from foley.settings import Settings, keep_sources, read_settings
 from tests.conftest import ROOT
 
 VALUES = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))

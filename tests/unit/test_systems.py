@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from foley import registry
 from foley.errors import ConfigError
 from foley.models import frame_relation, frame_sequence, recorded
-from foley.models.base import Batch, DataSpec, System
+from foley.models.base import Batch, DataSpec, Standardiser, System
 from foley.models.layers.principal_components import PrincipalComponents
 from foley.models.losses import robust_loss
 
@@ -346,3 +346,15 @@ def test_recorded_sound_is_played_as_it_is():
 def test_misspelt_settings_are_refused(module):
     with pytest.raises(ValidationError, match="n_fats"):
         module.Config(n_fats=3)
+
+
+@pytest.mark.parametrize("n_steps", [1, 7, 63, 64, 200])
+def test_a_standardiser_measures_mean_and_deviation(n_steps: int) -> None:
+    """Of as many vectors as there are, with a mean that is large beside the deviation, and of a constant."""
+    drawn = np.random.default_rng(0).normal(300.0, [0.5, 2.0, 40.0, 0.0], (2, n_steps, 4)).astype(np.float16)
+    standardiser = Standardiser(4)
+    standardiser.measure(drawn)
+    values = drawn.reshape(-1, 4).astype(np.float64)
+    np.testing.assert_allclose(standardiser.mean, values.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(standardiser.scale[:3], 1 / values.std(axis=0, ddof=1)[:3], rtol=1e-4)
+    assert standardiser.scale[3] == 1

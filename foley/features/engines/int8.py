@@ -22,7 +22,7 @@ Picture = NDArray[np.uint8]
 _LAYERS = frozenset({"Convolution", "MatMul"})
 _N_PICTURES = 24
 _N_DISCS = 400
-_EXACT = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+_EXACT = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
 """Ranges are found in float32, and do not depend on the number of threads."""
 _TAIL = 1e-4
 """Share of the largest values that are cut off: one outlier must not coarsen everything else."""
