@@ -48,6 +48,10 @@ onstart:
     start_here()
 
 
+onsuccess:
+    print_costs()
+
+
 rule all:
     """Every table, every figure and the report."""
     default_target: True

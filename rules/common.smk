@@ -54,6 +54,13 @@ def claim_folder():
         raise WorkflowError(str(error)) from None
 
 
+def print_costs():
+    """Say what the jobs in this folder took, by rule."""
+    from foley.report.costs import costs_text, read_job_times
+
+    print(costs_text(read_job_times("results/benchmarks")), file=sys.stderr)
+
+
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     shard=r"\d{3}",

@@ -7,7 +7,6 @@ says so instead of guessing.
 
 import csv
 import math
-import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from foley.needs import (
     picture_bytes,
     wanted_features,
 )
+from foley.report.costs import mean_cpu_s, read_job_times
 from foley.store.manifests import Source, read_rows
 from foley.store.shards import shard_names
 from foley.training.config import ExperimentConfig
@@ -194,25 +194,6 @@ def _needs(config: configuration.Config, entry: ExperimentConfig) -> set[str]:
 def _mixtures(entry: ExperimentConfig) -> list[str]:
     """Mixtures that an experiment learns or probes."""
     return [*entry.probes.mix_in, *([] if entry.mixture is None else [entry.mixture])]
-
-
-def measured_seconds(benchmarks: Path) -> dict[str, float]:
-    """Mean CPU-seconds of each rule's jobs, from Snakemake's benchmark files; 0.0 is no measurement."""
-    found: dict[str, list[float]] = {}
-    for path in sorted(benchmarks.glob("*/**/*.tsv")):
-        with path.open(encoding="utf-8") as stream:
-            for row in csv.DictReader(stream, delimiter="\t"):
-                found.setdefault(path.relative_to(benchmarks).parts[0], []).append(_cpu_s(row))
-    return {rule: statistics.mean(seconds) for rule, seconds in found.items()}
-
-
-def _cpu_s(row: dict[str, str]) -> float:
-    """CPU-seconds of a benchmark file's row; those on the clock where a job was too short to be sampled."""
-    try:
-        cpu_s = float(row["cpu_time"])
-    except (KeyError, ValueError):
-        cpu_s = 0.0
-    return cpu_s or float(row["s"])
 
 
 def foretold_seconds(config: configuration.Config, plan: Plan, speeds: Speeds) -> dict[str, float]:
@@ -417,7 +398,8 @@ def print_plan(
     else:
         speeds = read_speeds(speeds_path, config)
     foretold = foretold_seconds(config, plan, speeds) if speeds else {}
-    measured = {rule: s for rule, s in measured_seconds(benchmarks).items() if rule in plan.n_jobs}
+    taken = mean_cpu_s(read_job_times(benchmarks))
+    measured = {rule: s for rule, s in taken.items() if rule in plan.n_jobs}
     seconds = foretold | measured
     table = Table("rule", "jobs", "CPU s a job", "from", title=f"data set {config.dataset}")
     for rule, n_jobs in plan.n_jobs.items():

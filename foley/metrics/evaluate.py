@@ -66,9 +66,9 @@ def load_items(
         If the run lacks a test clip of a class that it makes, has an unknown one, or predicts a class
         that the sound classifier does not know.
     """
-    sounds = ShardReader(sound_path)
-    judgements = None if judgements_path is None else ShardReader(judgements_path)
-    clips = ShardSet(list(clips_paths))
+    sounds = ShardReader(sound_path, keep_open=True)
+    judgements = None if judgements_path is None else ShardReader(judgements_path, keep_open=True)
+    clips = ShardSet(list(clips_paths), keep_open=True)
     rows = {row.clip_id: row for path in rows_paths for row in read_rows(path, Clip)}
     events: dict[str, list[Event]] = defaultdict(list)
     for path in events_paths:
@@ -123,7 +123,7 @@ def _read_recording(clips: ShardSet, clip_id: str) -> tuple[NDArray[np.float32],
 
 def read_reference(path: str | Path) -> Reference:
     """Read what :func:`foley.training.judging.judge_recordings` wrote."""
-    shard = ShardReader(path)
+    shard = ShardReader(path, keep_open=True)
     about = [shard.item_attributes(clip_id) for clip_id in shard.items]
     return Reference(
         clip_ids=tuple(shard.items),

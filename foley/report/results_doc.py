@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from foley.errors import StoreError
+from foley.report.costs import JobTime, costs_text, read_job_times
 from foley.report.figures import CAPTIONS
 from foley.report.page import read_provenance, table_files
 from foley.store.files import atomic_path
@@ -28,16 +29,10 @@ def cpu_model(facts_path: Path = _CPU_FACTS) -> str:
     return platform.processor() or platform.machine()
 
 
-def job_hours(benchmarks_dir: Path) -> float | None:
-    """Sum of the wall times of all benchmarked jobs, in hours; ``None`` where there are none."""
-    total_s, found = 0.0, False
-    for path in sorted(benchmarks_dir.rglob("*.tsv")):
-        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
-        names = header.split("\t")
-        if "s" in names and lines:
-            found = True
-            total_s += float(lines[-1].split("\t")[names.index("s")])
-    return total_s / 3600 if found else None
+def _job_hours(times: Mapping[str, list[JobTime]]) -> float | None:
+    """Hours on the clock of all jobs, whichever ran side by side; ``None`` where none are known."""
+    jobs = [job.clock_s for rule in times.values() for job in rule]
+    return sum(jobs) / 3600 if jobs else None
 
 
 def copy_image(source: Path, target: Path, max_bytes: int = _MAX_BYTES) -> None:
@@ -112,6 +107,7 @@ def write_results_page(
     """
     results, docs = Path(results_dir), Path(docs_dir)
     provenance = read_provenance(results / "report.html")
+    times = read_job_times(results / "benchmarks")
     tables = table_files(results / "tables", "md")
     figures = sorted(
         (results / "figures").glob("*.png"), key=lambda path: (path.stem != "contact_sheet", path.stem)
@@ -125,8 +121,9 @@ def write_results_page(
         "",
         "| | |",
         "| --- | --- |",
-        *_facts(provenance, job_hours(results / "benchmarks"), command),
+        *_facts(provenance, _job_hours(times), command),
         "",
+        *(["## Where the time went", "", costs, ""] if (costs := costs_text(times)) else []),
         "## Figures",
         "",
     ]

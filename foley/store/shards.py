@@ -12,7 +12,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -280,6 +280,8 @@ class ShardReader:
     ----------
     path : str or Path
         A finished shard.
+    keep_open : bool
+        Leave the file open as long as this reader is there: many small reads take half the time.
 
     Raises
     ------
@@ -287,14 +289,23 @@ class ShardReader:
         If the file is missing or is not HDF5.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, keep_open: bool = False) -> None:
         self.path = Path(path)
+        self._kept: h5py.File | None = None
+        if keep_open:
+            self._kept = self._opened()
         with self._open() as file:
             self.items: list[str] = sorted(file)
             self.attributes: dict[str, Any] = {key: json.loads(value) for key, value in file.attrs.items()}
         self._held = frozenset(self.items)
 
-    def _open(self) -> h5py.File:
+    def _open(self) -> AbstractContextManager[h5py.File]:
+        kept: AbstractContextManager[h5py.File] = (
+            self._opened() if self._kept is None else nullcontext(self._kept)
+        )
+        return kept
+
+    def _opened(self) -> h5py.File:
         try:
             return h5py.File(self.path, "r")
         except OSError as error:
@@ -338,12 +349,14 @@ class ShardSet:
     ----------
     paths : list of path
         Finished shards; no item may be in two of them.
+    keep_open : bool
+        As for :class:`ShardReader`.
     """
 
-    def __init__(self, paths: list[str] | list[Path]) -> None:
+    def __init__(self, paths: list[str] | list[Path], *, keep_open: bool = False) -> None:
         self._where: dict[str, ShardReader] = {}
         for path in paths:
-            reader = ShardReader(path)
+            reader = ShardReader(path, keep_open=keep_open)
             for item in reader.items:
                 if item in self._where:
                     raise StoreError(f"{item} is in two shards: {self._where[item].path} and {path}")

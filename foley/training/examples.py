@@ -142,11 +142,11 @@ def read_examples(
     classes = tuple(sorted({row.label for row in rows}))
     per_feature = len(visual_paths) // len(visual) if visual else 0
     sets = [
-        ShardSet(list(visual_paths[number * per_feature : (number + 1) * per_feature]))
+        ShardSet(list(visual_paths[number * per_feature : (number + 1) * per_feature]), keep_open=True)
         for number in range(len(visual))
     ]
-    audio = ShardSet(list(audio_paths)) if audio_paths else None
-    clips = ShardSet(list(clips_paths)) if clips_paths else None
+    audio = ShardSet(list(audio_paths), keep_open=True) if audio_paths else None
+    clips = ShardSet(list(clips_paths), keep_open=True) if clips_paths else None
     needed = [*sets, *(s for s in (audio, clips) if s is not None)]
     kept = [row for row in rows if all(row.clip_id in shards for shards in needed)]
     if not kept:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from foley.errors import ManifestError, StoreError
 from foley.store.manifests import Event, decode_path, encode_path, read_rows, write_rows
-from foley.store.shards import ShardReader, ShardSet, ShardWriter, shard_names, shard_of
+from foley.store.shards import ShardReader, ShardSet, ShardWriter, shard_names, shard_of, write_shard
 
 
 def test_two_writings_are_equal_to_the_byte(tmp_path: Path) -> None:
@@ -233,3 +233,20 @@ def test_any_path_survives_a_table(name: str) -> None:
     text = encode_path(name)
     assert not any(ord(char) < 32 for char in text)
     assert decode_path(text) == Path(name)
+
+
+def test_a_reader_that_keeps_its_file_open_reads_the_same(tmp_path: Path) -> None:
+    write_shard(
+        tmp_path / "a.h5", {"how": 1}, ["x", "y"], lambda item: ({"v": np.full(3, ord(item))}, {"is": item})
+    )
+    reader, shards = (
+        ShardReader(tmp_path / "a.h5", keep_open=True),
+        ShardSet([tmp_path / "a.h5"], keep_open=True),
+    )
+    (tmp_path / "a.h5").rename(tmp_path / "moved.h5")  # only who has it open still finds it
+    for held in (reader, shards):
+        assert held.read("y", "v").tolist() == [ord("y")] * 3
+        assert held.item_attributes("x") == {"is": "x"}
+    assert reader.names("x") == ["v"]
+    with pytest.raises(StoreError, match="has no x/w"):
+        reader.read("x", "w")
