@@ -39,6 +39,8 @@ _FEW_CLIPS = 2
 """Clips in a step that would take long with more: a network of the paper's size on a CPU."""
 _LONG_S = 3.0
 """What takes as long as this is not done again to time it better."""
+_SHORT_S = 1.5
+"""What takes less with a few clips is timed with a batch of them."""
 _MOST_FLOW = 4
 """Pictures between which flow is timed: TV-L1 takes a second for each."""
 _STARTS = {
@@ -287,8 +289,9 @@ def _learning(config: configuration.Config) -> dict[str, Any]:
         if alike not in timed:
             step_s, prediction_s = step_seconds(config, entry, _FEW_CLIPS)
             n_clips = min(entry.training.batch_size, _MOST_BATCH)
-            # Sample after sample is predicted in much the same time for many clips as for few.
-            if step_s * n_clips < _LONG_S and prediction_s * _FEW_CLIPS < _LONG_S:
+            # What goes step by step through time takes much the same for many clips as for few: a few tell
+            # how long a clip takes only where it takes long.
+            if max(step_s, prediction_s) * _FEW_CLIPS < _SHORT_S:
                 step_s, prediction_s = step_seconds(config, entry, n_clips)
             timed[alike] = step_s, prediction_s
         training[name], prediction[name] = timed[alike]
