@@ -68,7 +68,7 @@ class ForkServer:
 
     The server is started by the first script, and again if it is gone when another comes. It ends with
     the process that started it, however that ends, and its scripts with it. Several threads may run
-    scripts at once.
+    scripts at once. Works on Linux.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ class ForkServer:
         Ended
             How it ended, and what it took. Where the server died: as if killed, and nothing taken.
         """
+        request = {"script": str(script), "environment": dict(environment)}
         ours, theirs = socket.socketpair()
         with ours:
-            with theirs, self._lock:
-                socket.send_fds(self._started(), [b"."], [theirs.fileno()])
-            request = {"script": str(script), "environment": dict(environment)}
             try:
+                with theirs, self._lock:
+                    socket.send_fds(self._started(), [b"."], [theirs.fileno()])
                 ours.sendall(json.dumps(request).encode() + b"\n")
                 with ours.makefile("rb") as answers:
                     answer = answers.readline()

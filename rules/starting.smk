@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 
 from snakemake.script import PythonScript
@@ -13,7 +14,7 @@ def start_here():
     """Prepare to run many jobs on this machine; where they go to other machines, do nothing."""
     if workflow.local_exec:
         choose_jobs_when_one_ends()
-        if CONFIG.fork_jobs:
+        if CONFIG.fork_jobs and sys.platform == "linux":
             fork_scripts()
 
 
@@ -50,9 +51,8 @@ def fork_scripts():
         places = {"TMPDIR": temporary} if temporary else {}
         start_s = time.monotonic()
         ended = server.run(script, {**os.environ, **own, **places})
-        if (
-            record := job.bench_record
-        ):  # exact, where Snakemake looks at a process now and then
+        # Exact, where Snakemake would look at a process now and then.
+        if record := job.bench_record:
             record.running_time = time.monotonic() - start_s
             record.cpu_time = ended.cpu_s
             record.cpu_usage = 100 * ended.cpu_s
