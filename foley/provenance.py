@@ -55,11 +55,16 @@ class SourceReader:
 
 def recall_sources(path: str | Path = KNOWN_SOURCES) -> SourceReader:
     """Make a reader that knows what :func:`foley.settings.keep_sources` wrote, if that is there."""
+    return SourceReader(recall(Path(path)))
+
+
+def recall(path: Path) -> dict[str, Any]:
+    """Read what an earlier run kept to save time; empty where it is missing or damaged."""
     try:
-        known = json.loads(Path(path).read_text(encoding="utf-8"))
+        kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        known = {}
-    return SourceReader(known if isinstance(known, dict) else {})
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 @cache

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foley.provenance import KNOWN_SOURCES, SourceReader
+from foley.provenance import KNOWN_SOURCES, SourceReader, recall
 from foley.store.files import atomic_path
 
 
@@ -61,7 +61,7 @@ def read_settings(values: Mapping[str, Any], kept_path: str | Path) -> Settings:
     """
     kept_path = Path(kept_path)
     digest = _digest(values)
-    kept = _kept(kept_path)
+    kept = recall(kept_path)
     if kept.get("digest") == digest:
         return Settings(kept["settings"])
     from foley import config as configuration
@@ -102,14 +102,6 @@ def keep_sources(reader: SourceReader, kept_path: str | Path = KNOWN_SOURCES) ->
 def _keep(path: Path, value: Mapping[str, Any]) -> None:
     with atomic_path(path, durable=False) as temporary:
         temporary.write_text(json.dumps(value), encoding="utf-8")
-
-
-def _kept(path: Path) -> dict[str, Any]:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -273,9 +273,7 @@ class System(BaseSystem):
             self._curves |= {batch.clips[row]: curve for row, curve in zip(new, found, strict=True)}
         return torch.stack([self._curves[clip] for clip in batch.clips])
 
-    def _guidance(self, curve: Tensor) -> Tensor | None:
-        if not self.config.guided:
-            return None
+    def _guidance(self, curve: Tensor) -> Tensor:
         samples = to_samples(
             curve,
             steps_per_s=self.spec.visual_hz[0],
@@ -525,8 +523,9 @@ class System(BaseSystem):
         labels, curves = [], []
         for batch in batches:
             labels.append(batch.labels)
-            curves.append(self.action_curve(batch.visual[0], batch.labels))
-        label, curve = torch.cat(labels), torch.cat(curves)
+            if self.config.guided:
+                curves.append(self._known_curves(batch))
+        label, curve = torch.cat(labels), torch.cat(curves) if curves else None
         device = label.device
         generator = torch.Generator(device).manual_seed(derive_seed(0, "standing statistics"))
         norms = [layer for layer in self.averaged.modules() if isinstance(layer, nn.BatchNorm2d)]
@@ -540,7 +539,7 @@ class System(BaseSystem):
                 order = torch.randperm(len(label), generator=generator, device=device)
                 rows = order[: self.config.micro_batch or 64]
                 latent = self._latent(len(rows), generator)
-                self.averaged(latent, label[rows], self._guidance(curve[rows]))
+                self.averaged(latent, label[rows], None if curve is None else self._guidance(curve[rows]))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 

@@ -291,19 +291,14 @@ class ShardReader:
 
     def __init__(self, path: str | Path, *, keep_open: bool = False) -> None:
         self.path = Path(path)
-        self._kept: h5py.File | None = None
-        if keep_open:
-            self._kept = self._opened()
+        self._kept = self._opened() if keep_open else None
         with self._open() as file:
             self.items: list[str] = sorted(file)
             self.attributes: dict[str, Any] = {key: json.loads(value) for key, value in file.attrs.items()}
         self._held = frozenset(self.items)
 
     def _open(self) -> AbstractContextManager[h5py.File]:
-        kept: AbstractContextManager[h5py.File] = (
-            self._opened() if self._kept is None else nullcontext(self._kept)
-        )
-        return kept
+        return self._opened() if self._kept is None else nullcontext(self._kept)
 
     def _opened(self) -> h5py.File:
         try:
